@@ -34,6 +34,7 @@ from api.health import Health
 from api.identity import needed_by, principal_of
 from api.kit.blobs import Blobs
 from api.kit.clock import Clock, utc_now
+from api.kit.outbox import openapi as webhooks
 from api.kit.permissions import Permission, told
 from api.metrics import Metrics
 from api.security import RefuseBanned
@@ -194,6 +195,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
     told(document, _needed())
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     contract.enter(document)
+    webhooks.enter(document, SLICES.events)
     problem = errors.ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(problem.pop("$defs", {}))
     schemas["ProblemDocument"] = problem

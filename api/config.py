@@ -500,8 +500,8 @@ class Webhooks(_Group):
     """Let tenants name `http` addresses, not `https` alone: whoever is between reads what is sent."""
     days: int = Field(default=7, ge=1, le=3650)
     """So long events that were told, and deliveries that are over, are kept."""
-    at_once: int = Field(default=16, ge=1, le=256)
-    """Connections of all tenants together."""
+    at_once: int = Field(default=256, ge=1, le=4096)
+    """Connections of all tenants together, beyond the four that each may have in any case."""
 
     @field_validator("allow", "deny")
     @classmethod

@@ -2,7 +2,8 @@
 
 A tenant is open in one process (`api.tenant_lock`), so rows are counted in memory: once from the database at the first new row of a kind,
 then by what is added and removed. What the database removes itself (cascades, statements without objects) makes the count too high; so
-before anybody is refused it is counted again, once a minute at most. A new row costs a dictionary look-up.
+before anybody is refused it is counted again if anything was removed since, else once a minute at most. A new row costs a dictionary
+look-up.
 
 Octets are those of the tenant's whole database, which grows by more than rows: the audit keeps both versions of what was changed. They are
 looked up when something is written and the last look is ten seconds or `OCTETS_UNSEEN` of rows ago: what a tenant can have beyond its
@@ -14,11 +15,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import inf
 from time import monotonic
 from typing import Any
 
 from sqlalchemy import Connection, event, func, select, text
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import ORMExecuteState, Session
 
 from acd.core.ids import TenantId
 from api.config import Limits
@@ -60,7 +62,7 @@ class LimitReached(Conflict):
 class _Counted:
     rows: int
     at: float
-    """When the database was asked."""
+    """When the database was asked; long ago: before something was removed."""
 
 
 @dataclass(slots=True)
@@ -88,6 +90,8 @@ class _Taken:
     quota: Quota
     added: Counter[str] = field(default_factory=Counter)
     removed: Counter[str] = field(default_factory=Counter)
+    deletes: bool = False
+    """Something went, of whatever kind: with it others may have."""
 
 
 class Quotas:
@@ -154,8 +158,12 @@ class Quotas:
             counted = taken.quota.counted.get(kind)
             if counted is not None:
                 counted.rows = max(0, counted.rows - number)
+        if committed and taken.deletes:
+            for counted in taken.quota.counted.values():
+                counted.at = -inf
         taken.added.clear()
         taken.removed.clear()
+        taken.deletes = False
 
     def ask(self, session: Session, taken: _Taken) -> None:
         """Before a flush.
@@ -169,6 +177,7 @@ class Quotas:
                 added[kind] += 1
         for row in session.deleted:
             kind = _kind(row)
+            taken.deletes = True
             if kind is not None:
                 removed[kind] += 1
         is_changed = bool(added) or any(_kind(row) is not None for row in session.dirty)
@@ -226,6 +235,13 @@ def _before_flush(session: Session, _context: Any, _instances: Any) -> None:
     if found is not None:
         quotas, taken = found
         quotas.ask(session, taken)
+
+
+@event.listens_for(CountedSession, "do_orm_execute")
+def _do_orm_execute(state: ORMExecuteState) -> None:
+    found = state.session.info.get(_QUOTA)
+    if found is not None and state.is_delete:
+        found[1].deletes = True
 
 
 @event.listens_for(CountedSession, "after_commit")

@@ -10,7 +10,7 @@ import msgspec
 from acd.core.events import recording_name
 from api.contract.kit import Public, told
 from api.contract.quote import Quote
-from api.contract.words import Direction, LegRole
+from api.contract.words import CallOutcome, Direction, LegRole
 from billing_cdr import cdr as inner
 
 
@@ -132,7 +132,7 @@ class Cdr(Public, frozen=True, kw_only=True):
     """Time in which two parties talked: the same for both."""
     hold_ms: int
     """Time in which two parties were connected and one held the other: the same for both."""
-    outcome: Literal["answered", "abandoned", "overflowed", "busy", "no_answer", "rejected", "failed", "cut"]
+    outcome: CallOutcome
     cause: str
     """Why it ended: a word of docs/figures.md §6."""
     disposition: str | None

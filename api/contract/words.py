@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 Direction = Literal["inbound", "outbound", "internal"]
+CallOutcome = Literal["answered", "abandoned", "overflowed", "busy", "no_answer", "rejected", "failed", "cut"]
 LegRole = Literal["caller", "agent", "forward", "destination", "supervisor"]
 OfferOutcome = Literal["answered", "no_answer", "declined", "failed", "answered_elsewhere", "abandoned", "withdrawn"]
 MissReason = Literal["no_answer", "unreachable", "failed", "busy", "declined", "forwarded"]

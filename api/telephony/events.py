@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from acd.core import events as ev
+from api.contract.words import CallOutcome, Direction
 from api.kit.outbox import EventType, Payload, row_of
 from api.kit.outbox.catalogue import event_id
 from billing_cdr.cdr import Cdr
@@ -20,7 +21,7 @@ from billing_cdr.charge import Charge
 
 class CallOffered(Payload):
     call: str
-    direction: str
+    direction: Direction
     trunk: str | None
     at: datetime
 
@@ -54,8 +55,8 @@ class CallCleared(Payload):
 class CdrRated(Payload):
     id: str
     """Of the call; `GET /api/v1/cdrs/{id}` has the whole record."""
-    direction: str
-    outcome: str
+    direction: Direction
+    outcome: CallOutcome
     cause: str
     queue: str | None
     agent: str | None
@@ -65,8 +66,7 @@ class CdrRated(Payload):
     duration_ms: int
     queue_ms: int
     talk_ms: int
-    status: str
-    """`rated` or `unrated`."""
+    status: Literal["rated", "unrated"]
     currency: str | None
     gross: Decimal | None
     """With VAT; null: it has no price (yet), or one in two currencies."""
@@ -85,7 +85,7 @@ Told = tuple[EventType[Any], Payload]
 
 
 def _offered(event: ev.CallOffered, at: datetime) -> Told:
-    return OFFERED, CallOffered(call=event.call, direction=str(event.direction), trunk=event.trunk, at=at)
+    return OFFERED, CallOffered(call=event.call, direction=event.direction, trunk=event.trunk, at=at)
 
 
 def _queued(event: ev.Queued, at: datetime) -> Told:
@@ -128,8 +128,8 @@ def rated(cdr: Cdr, charge: Charge | None, at: datetime) -> dict[str, Any]:
     total = charge.totals[0] if charge is not None and charge.status == "rated" and len(charge.totals) == 1 else None
     payload = CdrRated(
         id=cdr.id,
-        direction=str(cdr.direction),
-        outcome=str(cdr.outcome),
+        direction=cdr.direction,
+        outcome=cdr.outcome,
         cause=cdr.cause,
         queue=cdr.queue,
         agent=cdr.agent,

@@ -18,10 +18,10 @@ from acd.core.ids import TenantId
 from acd.wire_text import fit
 from api.config import Webhooks as WebhookSettings
 from api.db import Databases, Unit
-from api.kit.jobs import Again, Became, Definition, Done, Held, Inside, Outcome, Outside
+from api.kit.jobs import Again, Became, Definition, Done, Held, Inside, Later, Outcome, Outside, Places
 from api.kit.jobs.rules import error_text
 from api.kit.outbox import Event
-from api.kit.reaching import Answer, NotAllowed, NotReached, Reaching
+from api.kit.reaching import Answer, NotAllowed, NotBegun, NotReached, Reaching
 from api.version import VERSION
 from api.webhooks import repository, service
 from api.webhooks.errors import AddressRefused
@@ -34,6 +34,11 @@ log = logging.getLogger(__name__)
 FORGET = "webhooks.forget"
 FORGET_EVERY_S = 3600.0
 FORGET_BATCH, FORGET_MOST = 500, 20_000
+OF_TENANT, OWN, OF_ENDPOINT = 20, 4, 4
+"""Deliveries at once: a tenant has 20 endpoints at most unless the operator says otherwise (`limits.webhooks`), so that all of them may
+hang and none waits for another; so many are a tenant's whatever others do; and so many go to an endpoint that takes them, else one."""
+AGAIN_S = 5.0
+"""What could not begin begins so much later."""
 GONE = 410
 """Standard Webhooks: the endpoint wants nothing more."""
 
@@ -76,6 +81,7 @@ class Webhooks:
         self._databases = databases
         self._reaching = reaching
         self._kept = timedelta(days=settings.days)
+        self._places = Places(of_tenant=OF_TENANT, own=OWN, in_all=settings.at_once, of_machine=OF_ENDPOINT)
         self.addresses = service.Addresses(reaching.rule, plain=settings.plain_http)
         self.counters: Counter[tuple[str, TenantId]] = Counter()
         """(what became of a try, tenant) -> how often."""
@@ -84,7 +90,7 @@ class Webhooks:
     def jobs(self) -> tuple[Definition, ...]:
         """To deliver, and to forget."""
         return (
-            Outside(DELIVER, Delivering, self._deliver, RETRIES, limit_s=ANSWERED_WITHIN_S + 15),
+            Outside(DELIVER, Delivering, self._deliver, RETRIES, limit_s=ANSWERED_WITHIN_S + 15, places=self._places),
             Inside(FORGET, type(None), self._forget, every_s=FORGET_EVERY_S),
         )
 
@@ -97,10 +103,6 @@ class Webhooks:
         """See `Subscriber`."""
         await service.take(session, event, now)
 
-    async def close(self) -> None:
-        """Nothing more is sent."""
-        await self._reaching.close()
-
     # ------------------------------------------------------------------ the job
 
     async def _deliver(self, tenant: str, given: Delivering, held: Held) -> Outcome:
@@ -108,17 +110,32 @@ class Webhooks:
         if sending is None:
             return Done()  # the endpoint was removed, or the delivery is over
         if isinstance(sending, str):
-            tried = _Tried(error=sending)
-        else:
-            tried = await self._try(sending, held.now)
-        is_over = tried.is_taken or isinstance(sending, str) or held.last
+            return self._unsent(tenant, given, sending)
+        try:
+            tried = await self._try(sending, held.now, tenant)
+        except NotBegun:
+            return Later(AGAIN_S)
+        is_over = tried.is_taken or held.last
 
         async def note(unit: Unit, _became: Became) -> None:
             await _note(unit.session, given.delivery, tried, held, is_dead=is_over and not tried.is_taken)
 
         self.counters["taken" if tried.is_taken else "dead" if is_over else "failed", TenantId(tenant)] += 1
         # One that is given up stands among the deliveries, where it is sent again; the job itself is done.
-        return Done(note) if is_over else Again(tried.error or "", note, tried.after_s)
+        return Done(note, tried.is_taken) if is_over else Again(tried.error or "", note, tried.after_s)
+
+    def _unsent(self, tenant: str, given: Delivering, why: str) -> Outcome:
+        """It is given up without another try: what the last one came to stays to be read."""
+
+        async def note(unit: Unit, _became: Became) -> None:
+            row = await repository.delivery(unit.session, given.delivery)
+            if row is not None:
+                row.state = "dead"
+                row.error = why if row.tries == 0 else error_text(f"{why} The last try: {row.error}")
+                await unit.session.flush()
+
+        self.counters["dead", TenantId(tenant)] += 1
+        return Done(note, is_well=False)
 
     async def _read(self, tenant: TenantId, delivery: str, now: datetime) -> _Sending | str | None:
         """What is to be sent; a sentence why nothing is; None: there is nothing to say of it either."""
@@ -139,10 +156,13 @@ class Webhooks:
             }
             return _Sending(endpoint.id, endpoint.url, headers, row.body.encode())
 
-    async def _try(self, sending: _Sending, now: datetime) -> _Tried:
+    async def _try(self, sending: _Sending, now: datetime, by: str) -> _Tried:
+        """Raises: NotBegun."""
         try:
             self.addresses.check(sending.url)  # what the operator allows may be otherwise by now
-            answer = await self._reaching.post(sending.url, sending.headers, sending.body, ANSWERED_WITHIN_S)
+            answer = await self._reaching.post(sending.url, sending.headers, sending.body, ANSWERED_WITHIN_S, by)
+        except NotBegun:
+            raise
         except AddressRefused as error:
             return _Tried(error=error.detail)
         except (NotAllowed, NotReached) as error:

@@ -40,7 +40,7 @@ async def list_event_types(access: ReadsWebhooks, request: Request) -> EventType
     del access
     return EventTypes(
         items=[
-            EventTypeTold(name=one.name, description=one.description, source=one.source, payload=one.payload.model_json_schema())
+            EventTypeTold(name=one.name, description=one.description, source=one.source, payload=one.schema())
             for one in _catalogue(request)
         ]
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field, StrictBool, StringConstraints
 
 from api.kit.schema import Given, Short, Told
 
@@ -23,7 +23,7 @@ class WebhookGiven(Given):
     events: Annotated[tuple[EventName, ...], Field(min_length=1, max_length=100)]
     """Kinds of `GET /api/v1/event-types`; `*`: all, those that come later too."""
     description: Short = ""
-    active: bool = True
+    active: StrictBool = True
     """Nothing is sent while it is not, and what happens meanwhile is not sent later."""
 
 

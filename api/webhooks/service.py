@@ -127,12 +127,16 @@ async def delete(session: AsyncSession, endpoint: str, if_match: str | None) -> 
 async def rotate(session: AsyncSession, endpoint: str, now: datetime) -> tuple[str, datetime]:
     """Give it another secret; for a day it is signed with both. Returns it, and until when the old one is used.
 
+    A second change within that day leaves the first secret its day, and the one in between is used no more: whoever changes so soon has not
+    got it to the endpoint, which knows the first.
+
     Raises: WebhookUnknown
     """
     row = await _held(session, endpoint, None)
     sealer = sealer_of(session)
     secret, before = secret_of(secrets.token_bytes(SECRET_OCTETS)), sealer.open(row.secret, TABLE, row.id, "secret")
-    row.old_secret, row.old_until = sealer.seal(before, TABLE, row.id, "old_secret"), now + OLD_SECRET
+    if row.old_secret is None or row.old_until is None or row.old_until <= now:
+        row.old_secret, row.old_until = sealer.seal(before, TABLE, row.id, "old_secret"), now + OLD_SECRET
     row.secret, row.changed_at = sealer.seal(secret, TABLE, row.id, "secret"), now
     await session.flush()
     return secret, row.old_until

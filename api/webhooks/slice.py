@@ -23,11 +23,7 @@ def _webhooks(services: Services) -> Webhooks:
     settings, own = services.settings.webhooks, OwnAddresses(services.settings.sip.advertised)
     allowed, forbidden = (*EVERYTHING, *settings.allow), (*PRIVATE, *settings.deny)
     rule = Reach(allowed, forbidden, own.__contains__)
-    return Webhooks(settings, services.databases, Reaching(rule, settings.at_once))
-
-
-async def _close(this: Shared) -> None:
-    await this.part(Webhooks).close()
+    return Webhooks(settings, services.databases, Reaching(rule))
 
 
 def _figures(this: Shared) -> Mapping[str, float]:
@@ -53,7 +49,6 @@ SLICE = Slice(
         }
     ),
     parts=(_webhooks,),
-    stops=(_close,),
     events=EVENTS,
     jobs=(lambda this: this.part(Webhooks).jobs,),
     subscribers=(lambda this: this.part(Webhooks),),

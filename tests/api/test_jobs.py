@@ -13,16 +13,19 @@ import msgspec
 import pytest
 from sqlalchemy import text
 
+from acd.core.ids import TenantId
 from api.db import Unit
-from api.kit.jobs import Again, Done, Held, Inside, Never, Outcome, Outside, Retry, put, store
+from api.kit.jobs import Again, Done, Held, Inside, Later, Never, Outcome, Outside, Places, Retry, put, store
+from api.kit.jobs.pools import SHARED, Machines, Pool
 from api.kit.jobs.rules import RETRY, TRANSITIONS, Input, State, error_text
-from api.kit.jobs.runner import AT_ONCE_OF_TENANT
 from api.kit.paging import Cut
 from tests.api.conftest import ACME
 from tests.api.work import Work, working
 from tests.servers import DATABASES, databases_to_test
 
 TWICE = Retry((10,))
+FAR = Places(of_tenant=4, own=1, in_all=2, of_machine=2)
+ONE, TWO, THREE = TenantId("one"), TenantId("two"), TenantId("three")
 ALL = Cut(100, None)
 
 
@@ -38,9 +41,13 @@ class Diary:
         self.outcomes: list[Outcome | Exception] = []
         self.holds: asyncio.Event | None = None
         self.most = self.now = 0
+        self.hangs: dict[str, asyncio.Event] = {}
+        """Of jobs that go far, by their text: until when they hang."""
+        self.far_now: list[str] = []
         self.definitions = (
             Inside("write", Note, self.write, TWICE),
             Outside("send", Note, self.send, TWICE),
+            Outside("far", Note, self.far, TWICE, places=FAR),
             Inside("tidy", type(None), self.tidy, TWICE, every_s=3600),
         )
 
@@ -56,6 +63,14 @@ class Diary:
             await self.holds.wait()
         self.now -= 1
         self.lines.append(f"{tenant} {note.text} {held.attempt}{' last' if held.last else ''}")
+        return self._next() or Done()
+
+    async def far(self, _tenant: str, note: Note, held: Held) -> Outcome:
+        self.far_now.append(note.text)
+        if note.text in self.hangs:
+            await self.hangs[note.text].wait()
+        self.far_now.remove(note.text)
+        self.lines.append(f"{note.text} {held.attempt}")
         return self._next() or Done()
 
     async def tidy(self, _unit: Unit, _note: None, held: Held) -> None:
@@ -108,6 +123,15 @@ async def test_on_every_database_jobs_are_done_tried_again_given_up_and_tried_by
         pytest.skip(f"{kind} is not among FERNAMT_TEST_DATABASES")
     async with working(kind, tmp_path, diary.definitions) as work:
         await _table(work)
+        for line in ("sick/1", "well/1"):
+            await have(work, "far", line, line=line)
+        async with work.databases.unit(ACME) as unit:
+            found = await store.claim(unit.session, work.clock(), 60, store.Some(("far",), but=False, not_to=("sick",)))
+            assert (found is not None and found.line, await store.claim(unit.session, work.clock(), 60, store.Some(("far",)))) == (
+                "well/1",
+                None,
+            )
+            await unit.session.execute(text("DELETE FROM job"))
         assert await have(work, "write", "before")
         work.jobs.begin(ACME)
         await work.settled()
@@ -230,13 +254,13 @@ async def test_what_comes_again_and_again_does_so_after_a_failure_too(work: Work
 
 async def test_a_tenant_has_only_so_many_at_once(work: Work, diary: Diary) -> None:
     diary.holds = asyncio.Event()
-    for number in range(AT_ONCE_OF_TENANT + 2):
+    for number in range(SHARED.of_tenant + 2):
         await have(work, "send", str(number))
-    while diary.now < AT_ONCE_OF_TENANT:
+    while diary.now < SHARED.of_tenant:
         await asyncio.sleep(0)
     diary.holds.set()
     await work.settled()
-    assert (diary.most, len(diary.lines)) == (AT_ONCE_OF_TENANT, AT_ONCE_OF_TENANT + 2)
+    assert (diary.most, len(diary.lines)) == (SHARED.of_tenant, SHARED.of_tenant + 2)
 
 
 async def test_figures_tell_how_many_wait_are_dead_and_how_long_the_oldest_is_due(work: Work, diary: Diary) -> None:
@@ -249,3 +273,84 @@ async def test_figures_tell_how_many_wait_are_dead_and_how_long_the_oldest_is_du
     assert figures['fernamt_jobs{tenant="acme",state="waiting"}'] == 1  # what comes every hour
     assert figures['fernamt_jobs_given_up_total{tenant="acme",job="send"}'] == 1
     assert figures['fernamt_jobs_oldest_seconds{tenant="acme"}'] == 0
+
+
+async def _until(diary: Diary, *lines: str) -> None:
+    """Wait until these are done, whatever hangs meanwhile."""
+    async with asyncio.timeout(10):
+        while not set(lines) <= set(diary.lines):
+            await asyncio.sleep(0)
+
+
+class TestFairness:
+    """What hangs keeps nothing from anything else."""
+
+    async def test_a_machine_that_hangs_holds_one_place_and_neither_others_nor_other_kinds_wait(self, work: Work, diary: Diary) -> None:
+        diary.hangs = {f"hangs {number}": asyncio.Event() for number in range(6)}
+        for number in range(6):
+            await have(work, "far", f"hangs {number}", line=f"sick/{number}")
+        for number in range(3):
+            await have(work, "far", f"well {number}", line=f"well/{number}")
+        await have(work, "send", "mail")
+        await have(work, "write", "inside")
+        await _until(diary, "well 0 1", "well 1 1", "well 2 1", "acme mail 1", "inside 1")
+        assert diary.far_now == ["hangs 0"]
+        for one in diary.hangs.values():
+            one.set()
+        await work.settled()
+        assert len(diary.lines) == 11
+
+    async def test_kinds_that_hang_leave_the_places_of_those_inside_alone(self, work: Work, diary: Diary) -> None:
+        diary.hangs = {f"hangs {number}": asyncio.Event() for number in range(FAR.of_tenant)}
+        for number in range(FAR.of_tenant):
+            await have(work, "far", f"hangs {number}", line=f"{number}/x")
+        async with asyncio.timeout(10):
+            while len(diary.far_now) < FAR.own + FAR.in_all:
+                await asyncio.sleep(0)
+        await have(work, "write", "inside")
+        await _until(diary, "inside 1")
+        assert len(diary.far_now) == FAR.own + FAR.in_all
+        for one in diary.hangs.values():
+            one.set()
+        await work.settled()
+
+    async def test_what_could_not_begin_is_put_back_and_no_try_is_counted(self, work: Work, diary: Diary) -> None:
+        diary.outcomes = [Later(5), Later(5), Again("busy")]
+        await have(work, "far", "x")
+        for _ in range(3):
+            await work.settled()
+            await work.turn(seconds=5)
+        assert [(row.attempts, row.error) for row in await rows(work)] == [(1, "busy")]
+        await work.turn(seconds=10)
+        assert diary.lines == ["x 1", "x 1", "x 1", "x 2"]
+        assert work.jobs.counters["failed", ACME, "far"] == 1
+
+    def test_a_tenant_never_waits_for_what_is_its_own_and_for_the_rest_in_the_order_of_asking(self) -> None:
+        pool = Pool(FAR, ("far",))
+        assert [pool.ask(ONE) for _ in range(4)] == [True, True, True, False]
+        assert pool.ask(TWO)  # its own
+        assert not pool.ask(TWO)
+        assert (pool.ask(THREE), pool.first()) == (True, ())
+        pool.give(ONE)
+        assert pool.first() == (ONE,)
+        assert not pool.ask(TWO)  # who asked first comes first
+        pool.leave(ONE)
+        assert (pool.first(), pool.ask(TWO), pool.first()) == ((TWO,), True, ())
+
+    def test_a_machine_has_one_place_until_it_has_done_well_and_again_after_it_has_failed(self) -> None:
+        machines = Machines(Places(of_tenant=8, own=1, in_all=1, of_machine=2))
+        machines.began("a/1")
+        assert machines.busy() == ["a"]
+        machines.judge("a/1", is_well=True)
+        assert machines.busy() == []
+        machines.began("a/2")
+        assert machines.busy() == ["a"]
+        machines.ended("a/1")
+        machines.judge("a/1", is_well=False)
+        assert machines.busy() == ["a"]
+        machines.judge("a/2", is_well=True)
+        for line in ("b/1", "c/1", "d/1"):
+            machines.began(line)
+        assert machines.busy() == ["a", "b", "c", "d"]  # half of the places are taken
+        machines.ended("a/2")
+        assert machines.busy() == ["b", "c", "d"]

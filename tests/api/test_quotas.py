@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
 
 from acd.core.ids import TenantId
 from api import quotas
@@ -96,7 +96,7 @@ class TestRows:
         await acme.made("numbers", {"number": "600", "target": {"to": "hang_up"}})
 
     async def test_what_the_database_removes_itself_is_noticed_before_anybody_is_refused(self, acme: Service, monkeypatch: Any) -> None:
-        """Appointments go with their contact; they are counted again, once a minute at most."""
+        """Appointments go with their contact; so they are counted again, and once a minute at most where nothing was removed."""
         ledger, now = acme.databases.quotas, [0.0]
         monkeypatch.setattr(ledger, "_now", lambda: now[0])
         await allow(acme, appointments=2)
@@ -106,9 +106,23 @@ class TestRows:
         for _ in range(2):
             await acme.made("appointments", {**day, "contact": contact})
         assert (await acme.call("DELETE", f"contacts/{contact}")).status_code == 204
+        for _ in range(2):
+            await acme.made("appointments", {**day, "contact": other})
+        async with acme.databases.unit(ACME) as unit:
+            await unit.session.execute(text("DELETE FROM appointment"))  # by whom we do not see
         assert (await acme.call("POST", "appointments", json={**day, "contact": other})).status_code == 409
         now[0] += 60
         await acme.made("appointments", {**day, "contact": other})
+
+    async def test_what_a_statement_removes_makes_room_at_once_and_what_is_rolled_back_does_not(self, acme: Service) -> None:
+        hook = {"url": "https://crm.example.org/", "events": ["*"]}
+        await allow(acme, webhooks=1)
+        for _ in range(3):
+            made = await acme.made("webhooks", hook)
+            assert (await acme.call("POST", "webhooks", json=hook)).status_code == 409
+            refused = await acme.call("DELETE", f"webhooks/{made['id']}", headers={"If-Match": '"other"'})
+            assert (refused.status_code, (await acme.call("POST", "webhooks", json=hook)).status_code) == (412, 409)
+            assert (await acme.call("DELETE", f"webhooks/{made['id']}")).status_code == 204
 
     async def test_one_tenant_at_its_limit_is_nothing_to_another(self, acme: Service) -> None:
         await add_tenant(acme, "other")

@@ -6,15 +6,20 @@ import asyncio
 import base64
 import hashlib
 import hmac
+import re
 import shutil
+import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import pytest
+from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlalchemy import text
 
@@ -26,12 +31,13 @@ from api.config import Operator, Settings, Webhooks
 from api.kit import reaching
 from api.kit.outbox import Event
 from api.kit.outbox import put as outbox_put
-from api.kit.reaching import PRIVATE, NotAllowed, NotReached, Reaching
+from api.kit.reaching import PRIVATE, NotAllowed, NotBegun, NotReached, Reaching
 from api.kit.sealing import Key, Keys
 from api.shared import shared_in
 from api.slices import SLICES
 from api.telephony import CallEvents, outgoing
 from api.webhooks import rules
+from api.webhooks.deliver import OF_TENANT
 from billing_cdr import store
 from billing_cdr.house_plan import house_plan
 from billing_cdr.rating import PlanBook, rate
@@ -39,6 +45,7 @@ from tests.api.conftest import ACME, ALLOWED, CHEAP, PASSWORD, Clock, Service, a
 from tests.api.receiver import Received, Receiver, answer, certified, receiving
 from tests.api.records import outbound
 from tests.releases.vectors import vectors
+from tests.schemas import check
 
 CONTACT = {"name": "Erika Muster", "numbers": ["+49891234567"]}
 
@@ -227,9 +234,14 @@ class TestDelivery:
         await settled(acme)
         told = await acme.got(f"webhooks/{made['id']}")
         assert (told["active"], told["disabled_because"]) == (False, "It answered 410: it wants nothing more.")
+        await turn(acme, seconds=6)
+        row = (await deliveries(acme, made["id"]))[0]
+        assert (row["state"], row["status"], row["tries"]) == ("dead", 410, 1)
+        assert row["error"] == "The webhook is not active. The last try: It answered 410."
         assert (await acme.call("POST", f"webhooks/{made['id']}/replay")).status_code == 409
         await acme.call("PUT", f"webhooks/{made['id']}", json={"url": receiver.url(), "events": ["*"]})
-        await turn(acme, seconds=6)
+        await acme.call("POST", f"webhooks/{made['id']}/replay")
+        await settled(acme)
         assert {row["state"] for row in await deliveries(acme, made["id"])} == {"delivered"}
 
     async def test_one_that_fails_for_days_is_disabled_and_says_why(self, acme: Service, receiver: Receiver) -> None:
@@ -272,16 +284,60 @@ class TestDelivery:
         assert (await acme.call("POST", f"webhooks/{made['id']}/test")).status_code == 202
         (both,) = await receiver.has(1)
         assert (is_signed(both, made["secret"]), is_signed(both, new)) == (True, True)
-        acme.clock.turn(hours=24)
+        acme.clock.turn(hours=1)
+        between, new = new, (await acme.call("POST", f"webhooks/{made['id']}/secret")).json()["secret"]
+        await acme.call("POST", f"webhooks/{made['id']}/test")
+        (_, again) = await receiver.has(2)
+        assert [is_signed(again, one) for one in (made["secret"], between, new)] == [True, False, True]
+        acme.clock.turn(hours=23)
         acme.tokens["admin"] = await acme.log_in("admin")
         await acme.call("POST", f"webhooks/{made['id']}/test")
-        (_, one) = await receiver.has(2)
+        (_, _, one) = await receiver.has(3)
         assert (is_signed(one, made["secret"]), is_signed(one, new)) == (False, True)
         assert one.told["type"] == "webhook.test"
         async with acme.databases.unit(ACME) as unit:
             kept = (await unit.session.execute(text("SELECT secret, old_secret FROM webhook"))).one()
         assert all(one.startswith("sealed:1:") for one in kept)
         assert new not in (await acme.call("GET", f"webhooks/{made['id']}")).text
+
+    async def test_what_could_not_begin_is_no_try_and_is_made_a_little_later(
+        self, acme: Service, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        made = await hook(acme, receiver, "*")
+        monkeypatch.setattr(reaching, "LOOKUPS_OF_ONE", 0)
+        await acme.made("contacts", CONTACT)
+        await settled(acme)
+        assert [(row["state"], row["tries"]) for row in await deliveries(acme, made["id"])] == [("pending", 0)]
+        monkeypatch.undo()
+        await turn(acme, seconds=5)
+        assert [(row["state"], row["tries"]) for row in await deliveries(acme, made["id"])] == [("delivered", 1)]
+
+    async def test_an_endpoint_that_hangs_keeps_neither_the_tenants_others_nor_other_tenants_waiting(
+        self, acme: Service, receiver: Receiver
+    ) -> None:
+        await add_tenant(acme, "other")
+        held, arrived = asyncio.Event(), asyncio.Event()
+
+        async def silent(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            arrived.set()
+            await held.wait()
+            writer.write(answer(204))
+            writer.close()
+
+        async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+            await acme.made("webhooks", {"url": url, "events": ["*"]})
+            for _ in range(OF_TENANT):
+                await acme.made("contacts", CONTACT)
+            await arrived.wait()
+            await hook(acme, receiver, "*")
+            await hook(acme, receiver, "*", who="other-admin")
+            for _ in range(3):
+                await acme.made("contacts", CONTACT)
+            await acme.made("contacts", CONTACT, "other-admin")
+            await receiver.has(4)
+            held.set()
+            await settled(acme)
 
     async def test_another_tenant_is_told_nothing(self, acme: Service, receiver: Receiver) -> None:
         await add_tenant(acme, "other")
@@ -375,9 +431,27 @@ class TestCalls:
         (told,) = await receiver.has(1)
         await settled(acme)
         assert len(receiver.received) == 1
+        validator = jsonschema_rs.Draft202012Validator({"$ref": "#/components/schemas/WebhookEvent", **acme.app.openapi()})
+        check(validator, told.told)
         data = told.told["data"]
         assert (data["id"], data["status"], data["currency"], Decimal(data["gross"])) == ("c1", "rated", "EUR", charge.gross.amount)
         assert "171123" not in repr(told)
+
+
+def test_the_document_has_every_kind_with_named_components_and_sums_are_decimal_text(application: FastAPI) -> None:
+    document = application.openapi()
+    schemas = document["components"]["schemas"]
+    assert document["webhooks"].keys() == schemas["WebhookEvent"]["discriminator"]["mapping"].keys() == set(SLICES.events.names)
+    for name, reference in schemas["WebhookEvent"]["discriminator"]["mapping"].items():
+        body = schemas[reference.rpartition("/")[2]]
+        data = schemas[body["properties"]["data"]["$ref"].rpartition("/")[2]]
+        assert body["properties"]["type"]["const"] == name
+        assert set(data["required"]) == set(data["properties"])
+        assert "additionalProperties" not in data  # members may come
+    rated = schemas["CdrRatedData"]["properties"]
+    assert {one["type"] for one in rated["gross"]["anyOf"]} == {"string", "null"}
+    for name in ("direction", "outcome"):
+        assert set(rated[name]["enum"]) == set(schemas["Cdr"]["properties"][name]["enum"])
 
 
 class TestEndpoints:
@@ -389,6 +463,7 @@ class TestEndpoints:
             ({"url": "https://0xa000001/x", "events": ["*"]}, "#/url", "The operator does not allow this address."),
             ({"url": "gopher://x/", "events": ["*"]}, "#/url", "begins with https"),
             ({"url": receiver.url(), "events": []}, "#/events", ""),
+            ({"url": receiver.url(), "events": ["*"], "active": "yes"}, "#/active", "boolean"),
         ):
             told = await acme.call("POST", "webhooks", json=body)
             assert told.status_code == 422, body
@@ -427,7 +502,7 @@ class TestReaching:
 
     @staticmethod
     def over(*allowed: str, own: tuple[str, ...] = (), tls: ssl.SSLContext | None = None) -> Reaching:
-        return Reaching(Reach((*EVERYTHING, *allowed), PRIVATE, lambda address: str(address) in own), 4, tls)
+        return Reaching(Reach((*EVERYTHING, *allowed), PRIVATE, lambda address: str(address) in own), tls)
 
     @pytest.mark.parametrize(
         "address",
@@ -463,7 +538,59 @@ class TestReaching:
         with pytest.raises(NotAllowed):
             await over.post(f"http://moves.example:{receiver.port}/x", {}, b"", 5)
         assert [one.headers["host"] for one in receiver.received] == [f"moves.example:{receiver.port}"]
-        await over.close()
+
+    async def test_names_that_hang_keep_neither_addresses_nor_other_tenants_from_being_reached(
+        self, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked, over, go_on = list[str](), self.over("127.0.0.0/8"), threading.Event()
+
+        def addresses(host: str, _port: int) -> list[str]:
+            asked.append(host)
+            if host.startswith("hangs"):
+                go_on.wait()
+            return ["127.0.0.1"]
+
+        monkeypatch.setattr(reaching, "_addresses", addresses)
+        await over.post(receiver.url(host="127.0.0.1"), {}, b"", 5)  # the certificates are read
+        hang = [asyncio.create_task(over.post(receiver.url(host=f"hangs{one % 4}"), {}, b"", 5, "slow")) for one in range(8)]
+        async with asyncio.timeout(10):
+            while len(asked) < reaching.LOOKUPS_OF_ONE:
+                await asyncio.sleep(0)
+        with pytest.raises(NotBegun):
+            await over.post(receiver.url(host="more"), {}, b"", 5, "slow")
+        assert (await over.post(receiver.url(host="127.0.0.1"), {}, b"", 5, "slow")).status == 204
+        monkeypatch.setattr(reaching, "LOOKUPS", reaching.LOOKUPS_OF_ONE)  # as if all were taken
+        assert (await over.post(receiver.url(host="well"), {}, b"", 5, "other")).status == 204
+        go_on.set()
+        assert {one.status for one in await asyncio.gather(*hang)} == {204}
+        assert sorted(asked) == ["hangs0", "hangs1", "hangs2", "hangs3", "well"]
+        assert (await over.post(receiver.url(host="more"), {}, b"", 5, "slow")).status == 204
+
+    @pytest.mark.parametrize(
+        ("error", "why"),
+        [
+            (socket.gaierror(socket.EAI_NONAME, ""), "The name has no address."),
+            (socket.gaierror(socket.EAI_AGAIN, ""), "The name service does not answer."),
+            (None, "The name service did not answer within 0 s."),
+        ],
+    )
+    async def test_why_a_name_leads_nowhere_is_said_as_it_is(
+        self, error: Exception | None, why: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        go_on = threading.Event()
+
+        def addresses(_host: str, _port: int) -> list[str]:
+            if error is not None:
+                raise error
+            go_on.wait()
+            return []
+
+        monkeypatch.setattr(reaching, "_addresses", addresses)
+        if error is None:
+            monkeypatch.setattr(reaching, "RESOLVED_WITHIN_S", 0.0)
+        with pytest.raises(NotReached, match=f"^{re.escape(why)}$"):
+            await self.over().post("http://x.example/", {}, b"", 5)
+        go_on.set()
 
     async def test_the_certificate_must_be_that_of_the_name(self, tmp_path: Path, names: dict[str, list[list[str]]]) -> None:
         server, client, _ = certified(tmp_path, "right.example")
@@ -474,7 +601,6 @@ class TestReaching:
             with pytest.raises(NotReached, match="TLS could not be agreed on"):
                 await over.post(f"https://wrong.example:{receiver.port}/", {}, b"", 5)
             assert len(receiver.received) == 1
-        await over.close()
 
     async def test_an_answer_is_read_only_so_far_and_only_so_long(self, names: dict[str, list[list[str]]]) -> None:
         over, ended = self.over("127.0.0.0/8"), asyncio.Semaphore(0)
@@ -503,7 +629,6 @@ class TestReaching:
             with pytest.raises(NotReached, match=r"no (whole )?answer"):
                 await over.post(f"http://x.example:{server.sockets[0].getsockname()[1]}/", {}, b"", 0.05)
             await ended.acquire()
-        await over.close()
 
 
 async def test_a_batch_at_which_a_subscriber_fails_is_told_to_the_others_and_kept_in_order_for_that_one(acme: Service) -> None:

@@ -91,7 +91,7 @@ async def main(folder: Path, http_port: int, smtp_port: int, names: Sequence[str
         await connection.execute(text("CREATE TABLE IF NOT EXISTS counted (name VARCHAR(40))"))
     databases._tenants[ACME] = engine
     jobs = Jobs(databases, utc_now, (Inside("count", Counted, count, SOON),))
-    reaching = Reaching(Reach((*EVERYTHING, *LOOPBACK)), 8)
+    reaching = Reaching(Reach((*EVERYTHING, *LOOPBACK)))
     reaching.post = dying(reaching.post, "done")  # type: ignore[method-assign]
     webhooks = Webhooks(WebhookSettings(plain_http=True), databases, reaching)
     outbox = Outbox(jobs, kept_days=7)

@@ -8,6 +8,20 @@ type Schemas = components["schemas"];
 export type Event = Schemas["Event"];
 export type Charge = Schemas["Charge"];
 
+export type Told = Schemas["WebhookEvent"];
+
+/** What a webhook is about, from the body alone: `type` tells the kinds apart. */
+export function about(told: Told): string {
+  switch (told.type) {
+    case "ticket.created":
+      return `ticket ${told.data.number + 0} ${told.data.state}`;
+    case "cdr.rated":
+      return `call ${told.data.id} ${told.data.outcome satisfies Schemas["Cdr"]["outcome"]} ${told.data.gross === null ? "-" : micros(told.data.gross)}`;
+    default:
+      return told.type;
+  }
+}
+
 export const VERSION = "fernamt.v1";
 const MICROS = 1_000_000n; // prices have at most six decimals
 

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from api.db import Unit
+from api.kit.jobs.pools import Places
 from api.kit.jobs.rules import RETRY, Became, Retry
 
 Then = Callable[[Unit, Became], Awaitable[None]]
@@ -37,6 +38,8 @@ class Done:
     """It is done."""
 
     then: Then | None = None
+    is_well: bool = True
+    """False: nothing is left to do, but whom it was for has not taken it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,14 @@ class Never:
     then: Then | None = None
 
 
-Outcome = Done | Again | Never
+@dataclass(frozen=True, slots=True)
+class Later:
+    """It could not even begin: it is put back, and no try is counted."""
+
+    after_s: float
+
+
+Outcome = Done | Again | Never | Later
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +96,8 @@ class Outside:
     retry: Retry = RETRY
     limit_s: float = 60.0
     every_s: float | None = None
+    places: Places | None = None
+    """None: those of the jobs inside, which wait for nobody."""
 
 
 Definition = Inside | Outside

@@ -30,6 +30,8 @@ class Input(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     """It may be tried again."""
+    PUT_BACK = "put_back"
+    """It could not begin."""
     GIVEN_UP = "given_up"
     LEASE_ENDED = "lease_ended"
     """The process that had it was killed, or hangs."""
@@ -43,6 +45,7 @@ TRANSITIONS: dict[State, dict[Input, State]] = {
     State.RUNNING: {
         Input.SUCCEEDED: State.DONE,
         Input.FAILED: State.WAITING,
+        Input.PUT_BACK: State.WAITING,
         Input.GIVEN_UP: State.DEAD,
         Input.LEASE_ENDED: State.WAITING,
     },

@@ -1,7 +1,6 @@
 """Runs the jobs of open tenants (shell): one loop a tenant, which sleeps until something is due or a commit says that there is more.
 
-Fair between tenants: a job is claimed only when it may begin, all tenants together have `AT_ONCE` places, they are given in the order in
-which tenants ask, and a tenant asks for one at a time and has at most `AT_ONCE_OF_TENANT`.
+Fair between tenants, kinds of jobs and the machines they go to: a job is claimed only when it may begin (`pools`).
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import math
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from datetime import datetime, timedelta
 
@@ -22,16 +22,15 @@ from acd.core.ids import TenantId
 from api.db import Databases, UnknownTenant
 from api.kit.clock import Clock
 from api.kit.jobs import store
-from api.kit.jobs.definitions import Again, Definition, Done, Held, Inside, Never, Outcome
+from api.kit.jobs.definitions import Again, Definition, Done, Held, Inside, Later, Never, Outcome, Outside
 from api.kit.jobs.models import JobRow
+from api.kit.jobs.pools import SHARED, Machines, Pool
 from api.kit.jobs.rules import State, next_run
 from api.outages import say, sentence
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 16
-AT_ONCE_OF_TENANT = 4
-"""Most of it is waiting for others: mail servers, receivers of webhooks."""
+SHARED_POOL = ""
 LEASE_MORE_S = 30.0
 """A lease ends so long after the time a try may take: what it leaves is written by then."""
 LOOK_AGAIN_S = 60.0
@@ -64,7 +63,8 @@ class Jobs:
         self.chores: list[Chore] = []
         self.endings: list[Callable[[TenantId], Awaitable[None]]] = []
         """Told that a tenant is going to be closed, when its jobs have ended."""
-        self.places = asyncio.Semaphore(AT_ONCE)
+        self.pools: dict[str, Pool] = {SHARED_POOL: Pool(SHARED, (), but=True)}
+        """By the job whose own it is."""
         self.counters: Counter[tuple[str, TenantId, str]] = Counter()
         """(figure, tenant, name of the job) -> how often."""
         self._runners: dict[TenantId, Runner] = {}
@@ -77,6 +77,24 @@ class Jobs:
         for one in definitions:
             assert one.name not in self.definitions, one.name
             self.definitions[one.name] = one
+            if isinstance(one, Outside) and one.places is not None:
+                self.pools[one.name] = Pool(one.places, (one.name,))
+        self.pools[SHARED_POOL].names = tuple(name for name in self.pools if name != SHARED_POOL)
+
+    def pool_of(self, name: str) -> str:
+        """In which the jobs of this name have their places."""
+        return name if name in self.pools else SHARED_POOL
+
+    def wake_first(self, pool: Pool) -> None:
+        """Places of it may be free: who stands first in its queue comes."""
+        for tenant in pool.first():
+            self.wake(tenant)
+
+    def leave(self, tenant: TenantId) -> None:
+        """It stands in no queue any more."""
+        for pool in self.pools.values():
+            pool.leave(tenant)
+            self.wake_first(pool)
 
     def begin(self, tenant: TenantId) -> None:
         """The tenant is open: run its jobs."""
@@ -89,6 +107,7 @@ class Jobs:
         runner = self._runners.pop(tenant, None)
         if runner is not None:
             await runner.close()
+            self.leave(tenant)
             for act in self.endings:
                 await act(tenant)
 
@@ -135,7 +154,8 @@ class Runner:
         self._idle = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
         self._closing = False
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[asyncio.Task[None], JobRow] = {}
+        self._machines = {name: Machines(pool.places) for name, pool in jobs.pools.items()}
         self._counted_at = -math.inf
         """On the clock of the loop."""
         self.counted: dict[str, int] = {}
@@ -177,9 +197,11 @@ class Runner:
                 pause_s = await self._look()
                 trouble_s = TROUBLE_FIRST_S
             except UnknownTenant:
+                self._jobs.leave(self._tenant)
                 return
             except Exception as error:
                 say(log, error, "! jobs of tenant %s wait %.0f s", self._tenant, trouble_s)
+                self._jobs.leave(self._tenant)
                 pause_s, trouble_s = trouble_s, min(trouble_s * 2, TROUBLE_LAST_S)
             if self._is_over():
                 return
@@ -207,44 +229,64 @@ class Runner:
         """Do what is due; returns how long nothing will be, in seconds; None: until somebody says so."""
         for chore in self._jobs.chores:
             await chore(self._tenant, self._jobs.clock())
-        while len(self._running) < AT_ONCE_OF_TENANT and not self._closing:
-            await self._jobs.places.acquire()
+        async with self._jobs.databases.unit(self._tenant) as unit:
+            due = {self._jobs.pool_of(name) for name in await store.due_names(unit.session, self._jobs.clock())}
+        refused = {name for name in self._jobs.pools if name in due and not await self._fill(name)}
+        for name in self._jobs.pools.keys() - due:  # what it stood in a queue for is gone
+            self._jobs.pools[name].leave(self._tenant)
+            self._jobs.wake_first(self._jobs.pools[name])
+        return await self._pause(refused)
+
+    async def _fill(self, name: str) -> bool:
+        """Begin what is due of a pool; returns whether there was room for all of it."""
+        pool = self._jobs.pools[name]
+        while not self._closing and pool.ask(self._tenant):
             job = None
             try:
-                job = await self._claim()
+                job = await self._claim(self._some(name))
             finally:
                 if job is None:
-                    self._jobs.places.release()
+                    self._give(pool)
             if job is None:
-                break
+                return True
+            self._machines[name].began(job.line)
             task = asyncio.create_task(self._do(job), name=f"{job.name} of {self._tenant}")
-            self._running.add(task)
+            self._running[task] = job
             task.add_done_callback(self._ended)
-        return await self._pause()
+        return False
+
+    def _some(self, name: str) -> store.Some:
+        pool = self._jobs.pools[name]
+        return store.Some(pool.names, pool.but, self._machines[name].busy())
+
+    def _give(self, pool: Pool) -> None:
+        pool.give(self._tenant)
+        self._jobs.wake_first(pool)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
-        self._jobs.places.release()
+        job = self._running.pop(task)
+        name = self._jobs.pool_of(job.name)
+        self._machines[name].ended(job.line)
+        self._give(self._jobs.pools[name])
         self.wake()
 
-    async def _claim(self) -> JobRow | None:
+    async def _claim(self, some: store.Some) -> JobRow | None:
         longest = max((one.limit_s for one in self._jobs.definitions.values()), default=0.0)
         async with self._jobs.databases.unit(self._tenant) as unit:
-            return await store.claim(unit.session, self._jobs.clock(), longest + LEASE_MORE_S)
+            return await store.claim(unit.session, self._jobs.clock(), longest + LEASE_MORE_S, some)
 
-    async def _pause(self) -> float | None:
+    async def _pause(self, refused: AbstractSet[str]) -> float | None:
+        """What found no room is looked at when there is: whoever makes it wakes us."""
         now = self._jobs.clock()
         async with self._jobs.databases.unit(self._tenant) as unit:
-            at = await store.next_at(unit.session)
+            at = await store.next_at(unit.session, [self._some(name) for name in self._jobs.pools if name not in refused])
             since_s = asyncio.get_running_loop().time() - self._counted_at
             if since_s >= COUNT_EVERY_S:
                 await self._count_rows(unit.session)
-        if len(self._running) >= AT_ONCE_OF_TENANT:
-            return None  # one of them ends, and wakes us
         wait_s = None if at is None else (at - now).total_seconds()
         if wait_s is not None and wait_s <= 0:
             return 0.0
-        if not self._running and not self._woken.is_set():
+        if not self._running and not refused and not self._woken.is_set():
             self._idle.set()
         uncounted_s = COUNT_EVERY_S - since_s if since_s < COUNT_EVERY_S else math.inf
         wait_s = min(math.inf if wait_s is None else min(wait_s, LOOK_AGAIN_S), uncounted_s)
@@ -296,6 +338,9 @@ class Runner:
             if sentence(error) is None:
                 log.exception("! tenant %s: %s %s failed", self._tenant, job.name, job.id)
             outcome = Again(sentence(error) or type(error).__name__)
+        if not isinstance(outcome, Later):
+            is_well = isinstance(outcome, Done) and outcome.is_well
+            self._machines[self._jobs.pool_of(job.name)].judge(job.line, is_well=is_well)
         await self._write(job, definition, outcome)
 
     def _until(self) -> datetime:
@@ -321,6 +366,8 @@ class Runner:
         async with self._jobs.databases.unit(self._tenant) as unit:
             await store.fence(unit.session, job, self._until())
             match outcome:
+                case Later(after_s=after_s):
+                    await store.put_back(unit.session, job, now + timedelta(seconds=after_s))
                 case Done(then=then):
                     if then is not None:
                         await then(unit, "done")
@@ -333,6 +380,8 @@ class Runner:
                         await self._complete(unit.session, job, definition, error)
                     else:
                         await store.fail(unit.session, job, error, now, run_at)
+        if isinstance(outcome, Later):
+            return
         if isinstance(outcome, Done):
             self._count("done", job)
             return

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
 import msgspec
-from sqlalchemy import ColumnElement, CursorResult, Select, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, CursorResult, Select, and_, delete, false, func, insert, not_, or_, select, update
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
@@ -89,18 +90,41 @@ def _is_first() -> ColumnElement[bool]:
     return or_(JobRow.line.is_(None), ~earlier.exists())
 
 
+@dataclass(frozen=True, slots=True)
+class Some:
+    """Which jobs are looked for: those of these names, or (`but`) of all others, in lines that do not begin so."""
+
+    names: Sequence[str] = ()
+    but: bool = True
+    not_to: Sequence[str] = ()
+
+    def condition(self) -> ColumnElement[bool]:
+        by_name = JobRow.name.not_in(self.names) if self.but else JobRow.name.in_(self.names)
+        busy = or_(*(JobRow.line.startswith(f"{one}/", autoescape=True) for one in self.not_to)) if self.not_to else None
+        return by_name if busy is None else and_(by_name, or_(JobRow.line.is_(None), not_(busy)))
+
+
+ANY = Some()
+
+
 def _due(now: datetime) -> ColumnElement[bool]:
     waiting = and_(JobRow.state == State.WAITING, JobRow.run_at <= now, _is_first())
     return or_(waiting, and_(JobRow.state == State.RUNNING, JobRow.leased_until <= now))
 
 
-async def claim(session: AsyncSession, now: datetime, lease_s: float) -> JobRow | None:
+async def due_names(session: AsyncSession, now: datetime) -> Sequence[str]:
+    """Of what there is something to do."""
+    return (await session.scalars(select(JobRow.name).where(_due(now)).distinct())).all()
+
+
+async def claim(session: AsyncSession, now: datetime, lease_s: float, some: Some = ANY) -> JobRow | None:
     """Take the job that is due longest, with a lease; None: there is none, or somebody was faster.
 
     Args:
         lease_s: so long it is nobody else's.
     """
-    found = (await session.scalars(select(JobRow).where(_due(now)).order_by(JobRow.run_at, JobRow.seq).limit(1))).first()
+    due = select(JobRow).where(_due(now), some.condition()).order_by(JobRow.run_at, JobRow.seq).limit(1)
+    found = (await session.scalars(due)).first()
     if found is None:
         return None
     seen, lease = (found.state, found.lease, found.error), secrets.token_hex(16)
@@ -149,6 +173,12 @@ async def fail(session: AsyncSession, job: JobRow, error: str, now: datetime, ru
     await _set(session, job.seq, values if run_at is None else {**values, "run_at": run_at})
 
 
+async def put_back(session: AsyncSession, job: JobRow, run_at: datetime) -> None:
+    """It could not begin: this was no try."""
+    values = {"state": TRANSITIONS[State.RUNNING][Input.PUT_BACK], "run_at": run_at, "attempts": JobRow.attempts - 1}
+    await _set(session, job.seq, {**values, "lease": None, "leased_until": None})
+
+
 async def _set(session: AsyncSession, seq: int, values: dict[str, Any]) -> None:
     await session.execute(update(JobRow).where(JobRow.seq == seq).values(values), execution_options={"synchronize_session": False})
 
@@ -161,10 +191,11 @@ async def reclaim(session: AsyncSession, now: datetime) -> int:
     return _rows(await session.execute(lost.values(values), execution_options={"synchronize_session": False}))
 
 
-async def next_at(session: AsyncSession) -> datetime | None:
-    """When there is something to do next; None: nothing waits."""
-    waiting = await session.scalar(select(func.min(JobRow.run_at)).where(JobRow.state == State.WAITING, _is_first()))
-    running = await session.scalar(select(func.min(JobRow.leased_until)).where(JobRow.state == State.RUNNING))
+async def next_at(session: AsyncSession, some: Sequence[Some] = (ANY,)) -> datetime | None:
+    """When there is something to do next, of some of the jobs; None: nothing waits."""
+    wanted = or_(false(), *(one.condition() for one in some))
+    waiting = await session.scalar(select(func.min(JobRow.run_at)).where(JobRow.state == State.WAITING, _is_first(), wanted))
+    running = await session.scalar(select(func.min(JobRow.leased_until)).where(JobRow.state == State.RUNNING, wanted))
     return min((one for one in (waiting, running) if one is not None), default=None)
 
 

@@ -12,7 +12,7 @@ import msgspec
 from acd.core.ids import TenantId
 from api.config import Mail as MailSettings
 from api.db import Databases, Unit
-from api.kit.jobs import Again, Became, Definition, Done, Held, Inside, Outcome, Outside, Retry
+from api.kit.jobs import Again, Became, Definition, Done, Held, Inside, Outcome, Outside, Places, Retry
 from api.kit.jobs.rules import error_text
 from api.kit.mail import store
 from api.kit.mail.compose import message_id, octets
@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 RETRIES = Retry((60, 300, 900, 1800, 3600, 7200, 14_400, 28_800, 57_600, 86_400))
 """Seconds. Half an hour and more after the first ones, and given up after two days and a half (RFC 5321 §4.5.4.1 has four to five days
 for relays; whoever waits for our mail waits less)."""
+PLACES = Places(of_tenant=4, own=1, in_all=16)
+"""All mails go to one server, the operator's: no more connections at once than it likes to see."""
 FORGET = "mail.forget"
 FORGET_EVERY_S = 3600.0
 FORGET_BATCH, FORGET_MOST = 500, 20_000
@@ -49,7 +51,7 @@ class Mail:
     def jobs(self) -> tuple[Definition, ...]:
         """To send, and to forget."""
         return (
-            Outside(SEND, Sending, self._send, RETRIES, limit_s=self._settings.timeout_s * 2 + 15),
+            Outside(SEND, Sending, self._send, RETRIES, limit_s=self._settings.timeout_s * 2 + 15, places=PLACES),
             Inside(FORGET, type(None), self._forget, every_s=FORGET_EVERY_S),
         )
 

@@ -17,10 +17,15 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 
+def _open(schema: dict[str, Any]) -> None:
+    """We write no other members; that is no promise."""
+    schema.pop("additionalProperties", None)
+
+
 class Payload(BaseModel):
     """What an event says. Members may come later, none goes or changes: receivers ignore what they do not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra=_open)
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
@@ -47,6 +52,10 @@ class EventType(Generic[P]):
     payload: type[P]
     named_by: str
     source: Literal["requests", "calls"] = "requests"
+
+    def schema(self) -> dict[str, Any]:
+        """JSON Schema of the payload as it is told: sums are decimal text."""
+        return self.payload.model_json_schema(mode="serialization")
 
     def subject(self, payload: P) -> str:
         """What events are in order of: `ticket:7`."""

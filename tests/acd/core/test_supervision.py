@@ -123,6 +123,36 @@ def test_who_listens_leaves_with_the_agent_and_who_has_barged_in_stays():
     assert shell.legs == {}
 
 
+def test_who_has_barged_in_and_is_left_alone_by_a_consultation_takes_its_place_and_loses_none_when_hanging_up():
+    shell = talking()
+    supervise(shell, "barge")
+    shell.send(inp.Consult(agent="anna", call="c", target=ToQueue(queue="support")))
+    shell.run(2)
+    shell.send(inp.LegReleased(leg=X))
+    shell.send(inp.LegReleased(leg=A))
+    assert (set(shell.legs), shell.engine.state.calls["c"].party) == ({S, "c.3"}, S)  # it waits as a caller would, and anna is rung for it
+    assert shell.of(ev.OfferMade)[-1].contact == "c"
+    shell.send(inp.LegReleased(leg=S))
+    assert not any((shell.legs, shell.engine.state.calls, shell.engine.state.entries))
+
+
+def test_who_has_barged_in_and_is_held_stays_when_the_agent_who_was_heard_leaves():
+    shell = talking()
+    shell.send(inp.Consult(agent="anna", call="c", target=ToAgent(agent="ben")))
+    shell.run(4)
+    shell.send(inp.Conference(agent="anna", call="c"))
+    shell.send(inp.Supervise(agent="boss", call="c", supervised="anna", mode="barge"))
+    shell.run(3)
+    boss = shell.of(ev.SupervisionBegan)[0].leg
+    shell.send(inp.Consult(agent="ben", call="c", target=ToQueue(queue="support")))
+    shell.run(2)
+    assert {X, A, boss} == set(shell.engine.state.calls["c"].consultation.held)
+    shell.send(inp.LegReleased(leg=A))
+    assert shell.hears["c"] == {(X, boss), (boss, X)}
+    shell.send(inp.Reconnect(agent="ben", call="c"))
+    assert {one for pair in shell.hears["c"] for one in pair} == {X, boss, S}
+
+
 @pytest.mark.parametrize("mode", HEARS)
 @pytest.mark.parametrize("by_desk", [True, False])
 def test_a_supervisor_who_hangs_up_is_missed_by_nobody(mode, by_desk):

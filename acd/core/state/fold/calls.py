@@ -144,7 +144,8 @@ def leg_cleared(fold: Indexes, event: ev.LegCleared, now: float) -> None:
     if event.leg in call.parties:
         call.parties.remove(event.leg)
     if call.supervisions:
-        for one in [one for one, known in call.supervisions.items() if known.agent == leg.agent and one in call.parties]:
+        part = {*call.parties, call.party, *(call.consultation.held if call.consultation is not None else ())}
+        for one in [one for one, known in call.supervisions.items() if known.agent == leg.agent and one in part]:
             _stop_supervising(fold, call, one)
         _stop_supervising(fold, call, event.leg)
     if call.consultation is not None and event.leg in call.consultation.held:

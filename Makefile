@@ -4,7 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 NODE_MODULES := tests/typescript/node_modules/.package-lock.json
-WORKERS ?= 2
+# One more than two cores: who talks to real phones and processes waits half of the time.
+WORKERS ?= 3
 INPUTS ?= 1000000
 CALLS ?= 2000
 

@@ -85,6 +85,7 @@ PATH_LESS = {
 MOVES = {
     *("at", "waited_s", "longest_wait_s", "estimated_wait_s", "occupancy", "service_level", "service_level_of_answered"),
     *("idle_today_s", "busy_today_s"),
+    "used_at",  # of a source: seen with the first call, written some seconds later
     *("tries", "tried_at", "error", "message_id"),
     *("service_level_with_abandons", "average_speed_of_answer_s", "average_handle_time_s", "abandon_rate"),
 }

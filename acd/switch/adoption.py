@@ -5,6 +5,7 @@
 | yes | yes | yes | it goes on: sessions resumed, ports claimed |
 | no  | yes | yes | it was over, and its far end may not know: its sessions are resumed to be ended, its ports closed |
 | yes | yes | no  | its ports are closed; the core ends it by what the journal has of its dialog |
+| no  | yes | no  | its ports are closed: nothing says who is at its far end |
 | yes | no  | -   | the core ends it likewise |
 
 Before anything is received: a request in a dialog that is not known yet would be answered 481, and its phone would hang up.

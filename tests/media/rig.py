@@ -50,16 +50,19 @@ def talk(audio, *, frames, lose=None):
     Args:
         audio: samples by far end, repeated when they are over.
         lose: far end and number of a packet -> whether it is lost on the way.
+    Returns: when the last packets were over, on the monotonic clock: a machine that is busy wakes us later.
     """
     encoded = {far_end: far_end.encoder.encode(samples) for far_end, samples in audio.items()}
-    begin = time.monotonic()
+    begin = last = time.monotonic()
     for number in range(frames):
+        last = time.monotonic()
         for far_end, octets in encoded.items():
             at = number * 160 % len(octets)
             packet = far_end.packet(octets[at : at + 160])
             if lose is None or not lose(far_end, number):
                 far_end.send(packet)
         select.select([], [], [], max(0.0, begin + (number + 1) * 0.02 - time.monotonic()))
+    return last + 0.02
 
 
 def level(audio, frequency):

@@ -423,6 +423,7 @@ async def test_adopted_worker_that_is_told_to_end_together_with_the_service_is_n
 async def test_figures_and_what_is_held_are_one_exchange_and_one_silence(house, monkeypatch):
     plane = await house.plane()
     await house.leg(plane, "a")
+    await plane.status()  # what was ordered is on its way
     written = []
     transport = plane._workers[0].control._transport
     monkeypatch.setattr(plane._workers[0].control, "_transport", Written(transport, written))

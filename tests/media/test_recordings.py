@@ -46,10 +46,10 @@ class Tape:
     def talk(self, frames, **parties):
         audio = {far_end: tones.probe(HZ[name], 1.0) for name, far_end in parties.items()}
         begins = time.monotonic() - self.began
-        talk(audio, frames=frames)
+        ends = talk(audio, frames=frames) - self.began
         for far_end in audio:
             first, _ = self.spoke.get(far_end.name, (begins, None))
-            self.spoke[far_end.name] = (first, time.monotonic() - self.began)
+            self.spoke[far_end.name] = (first, ends)
 
     def end(self):
         self.rig.status()
@@ -87,7 +87,7 @@ def test_two_transfers_and_a_conference_are_one_recording_with_a_channel_per_par
         begins, ends = sounds(heard)
         spoke_from, spoke_to = tape.spoke[leg.name]
         assert begins == pytest.approx(spoke_from, abs=0.02), name
-        assert ends == pytest.approx(spoke_to, abs=0.03), name  # the last packet begins 20 ms before it ends, the test sleeps 20 after it
+        assert ends == pytest.approx(spoke_to, abs=0.03), name
         there = heard[round(begins * 8000) : round(ends * 8000)]
         found = {other for other, hz in HZ.items() if level(there, hz) > HEARD_DB}
         assert found == {name}

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from acd.networks import Reach
 from api.db import sealer_of
 from api.kit.ids import drawn_id, timed_id
-from api.kit.jobs import put
+from api.kit.jobs import forget, put
 from api.kit.outbox import Catalogue, Event
 from api.kit.paging import Cut
 from api.kit.preconditions import require_match
@@ -122,6 +122,7 @@ async def delete(session: AsyncSession, endpoint: str, if_match: str | None) -> 
     await _held(session, endpoint, if_match)
     session.expunge_all()
     await repository.remove(session, endpoint)
+    await forget(session, DELIVER, endpoint)
 
 
 async def rotate(session: AsyncSession, endpoint: str, now: datetime) -> tuple[str, datetime]:

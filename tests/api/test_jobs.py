@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
-from itertools import product
+from datetime import datetime, timedelta
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from sqlalchemy import text
 
 from acd.core.ids import TenantId
 from api.db import Unit
-from api.kit.jobs import Again, Done, Held, Inside, Later, Never, Outcome, Outside, Places, Retry, put, store
+from api.kit.jobs import Again, Done, Held, Inside, Later, Never, Outcome, Outside, Places, Retry, forget, put, store
 from api.kit.jobs.pools import SHARED, Machines, Pool
 from api.kit.jobs.rules import RETRY, TRANSITIONS, Input, State, error_text
 from api.kit.paging import Cut
@@ -299,6 +299,59 @@ class TestFairness:
             one.set()
         await work.settled()
         assert len(diary.lines) == 11
+
+    async def test_machines_take_turns_however_much_waits_for_one_of_them(self, work: Work, diary: Diary) -> None:
+        async with work.databases.unit(ACME) as unit:
+            for number in range(60):
+                await put(unit.session, "far", Note(f"many {number}"), work.clock(), line=f"many/{number}")
+            for number in range(2):
+                await put(unit.session, "far", Note(f"few {number}"), work.clock(), line=f"few/{number}")
+        await work.settled()
+        assert len(diary.lines) == 62
+        first = [line.partition(" ")[0] for line in diary.lines[: 2 * FAR.of_tenant]]
+        assert first.count("few") == 2, diary.lines[:10]
+
+    async def test_what_ends_as_soon_as_it_began_does_not_keep_the_outbox_from_its_turn(self, work: Work, diary: Diary) -> None:
+        done_by_then: list[int] = []
+
+        async def look(_tenant: TenantId, _now: datetime) -> None:
+            done_by_then.append(len(diary.lines))
+
+        work.jobs.chores.append(look)
+        async with work.databases.unit(ACME) as unit:
+            for number in range(40):
+                await put(unit.session, "far", Note(f"{number}"), work.clock(), line=f"{number}/x")
+        await work.settled()
+        assert len(diary.lines) == 40
+        assert max(later - sooner for sooner, later in pairwise(done_by_then)) <= 2 * FAR.of_tenant
+
+    async def test_what_waits_for_a_machine_that_is_gone_is_forgotten_and_nothing_else(self, work: Work, diary: Diary) -> None:
+        diary.hangs = {"runs": asyncio.Event()}
+        await have(work, "far", "runs", line="gone/1")
+        async with asyncio.timeout(10):
+            while not diary.far_now:
+                await asyncio.sleep(0)
+        for line in ("gone/2", "gone_too/2"):
+            await have(work, "far", line, line=line, run_at=work.clock() + timedelta(hours=2))
+        await have(work, "send", "another kind", line="gone/3", run_at=work.clock() + timedelta(hours=2))
+        async with work.databases.unit(ACME) as unit:
+            await forget(unit.session, "far", "gone")
+        assert {row.line for row in await rows(work)} == {"gone/1", "gone_too/2", "gone/3"}
+        diary.hangs["runs"].set()
+        await work.settled()
+        assert diary.lines == ["runs 1"]
+
+    async def test_what_waits_behind_another_of_its_line_is_not_late(self, work: Work, diary: Diary) -> None:
+        diary.outcomes = [Again("busy")]
+        await have(work, "far", "first", line="a/1")
+        await have(work, "far", "second", line="a/1")
+        await work.settled()
+        await work.jobs.count(ACME)
+        assert work.jobs.figures()['fernamt_jobs_oldest_seconds{tenant="acme"}'] == 0
+        async with work.databases.unit(ACME) as unit:
+            _, oldest = await store.counts(unit.session)
+        assert oldest is not None
+        assert oldest > work.clock()
 
     async def test_kinds_that_hang_leave_the_places_of_those_inside_alone(self, work: Work, diary: Diary) -> None:
         diary.hangs = {f"hangs {number}": asyncio.Event() for number in range(FAR.of_tenant)}

@@ -193,6 +193,17 @@ class TestDelivery:
             for verb in verbs
         )
 
+    async def test_an_endpoint_that_is_removed_takes_along_what_waits_for_it(self, acme: Service, receiver: Receiver) -> None:
+        made = await hook(acme, receiver, "*")
+        receiver.answers = [answer(500)] * 3
+        for _ in range(3):
+            await acme.made("contacts", CONTACT)
+        await settled(acme)
+        assert {row["state"] for row in await deliveries(acme, made["id"])} == {"pending"}
+        assert len((await acme.got("jobs?name=webhooks.deliver"))["items"]) == 3
+        assert (await acme.call("DELETE", f"webhooks/{made['id']}")).status_code == 204
+        assert (await acme.got("jobs?name=webhooks.deliver"))["items"] == []
+
     async def test_what_fails_is_tried_again_under_the_same_id_and_what_comes_after_it_waits(
         self, acme: Service, receiver: Receiver
     ) -> None:
@@ -354,6 +365,7 @@ class TestDelivery:
         receiver.answers = [answer(500)]
         await acme.made("contacts", CONTACT)
         await settled(acme)
+        assert len((await acme.got("jobs?name=webhooks.deliver"))["items"]) == 3
         assert (await acme.call("DELETE", f"webhooks/{made['id']}")).status_code == 204
         await turn(acme, days=1)
         assert len(receiver.received) == 1

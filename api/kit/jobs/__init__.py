@@ -8,7 +8,7 @@ from api.kit.jobs.definitions import Again, Definition, Done, Held, Inside, Late
 from api.kit.jobs.pools import Places
 from api.kit.jobs.rules import RETRY, Became, Retry
 from api.kit.jobs.runner import Jobs
-from api.kit.jobs.store import put
+from api.kit.jobs.store import forget, put
 
 __all__ = [
     "RETRY",
@@ -25,5 +25,6 @@ __all__ = [
     "Outside",
     "Places",
     "Retry",
+    "forget",
     "put",
 ]

@@ -95,9 +95,22 @@ class Machines:
         self._places = places
         self._running: Counter[str] = Counter()
         self._well: set[str] = set()
+        self._had_a_turn: set[str] = set()
 
     def began(self, line: str | None) -> None:
-        self._running[machine_of(line)] += 1
+        machine = machine_of(line)
+        self._running[machine] += 1
+        if machine and self._places.of_machine is not None:
+            self._had_a_turn.add(machine)
+
+    @property
+    def turns(self) -> Sequence[str]:
+        """Those that had a job since the last round began: the others come first, however much waits for these."""
+        return sorted(self._had_a_turn)
+
+    def next_round(self) -> None:
+        """Nothing waits for any other."""
+        self._had_a_turn.clear()
 
     def ended(self, line: str | None) -> None:
         machine = machine_of(line)

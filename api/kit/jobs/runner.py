@@ -10,7 +10,7 @@ import logging
 import math
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -238,12 +238,17 @@ class Runner:
         return await self._pause(refused)
 
     async def _fill(self, name: str) -> bool:
-        """Begin what is due of a pool; returns whether there was room for all of it."""
+        """Begin what is due of a pool; returns whether there was room for all of it.
+
+        Not more at a time than its places: what ends as soon as it began leaves room for ever, and the outbox has its turn in between.
+        """
         pool = self._jobs.pools[name]
-        while not self._closing and pool.ask(self._tenant):
+        for _ in range(pool.places.of_tenant):
+            if self._closing or not pool.ask(self._tenant):
+                return False
             job = None
             try:
-                job = await self._claim(self._some(name))
+                job = await self._next(name)
             finally:
                 if job is None:
                     self._give(pool)
@@ -253,11 +258,21 @@ class Runner:
             task = asyncio.create_task(self._do(job), name=f"{job.name} of {self._tenant}")
             self._running[task] = job
             task.add_done_callback(self._ended)
-        return False
+        return True
 
-    def _some(self, name: str) -> store.Some:
+    async def _next(self, name: str) -> JobRow | None:
+        """The machines take turns: a thousand jobs for one, and the job for another is the next or the one after."""
+        machines = self._machines[name]
+        if machines.turns:
+            job = await self._claim(self._some(name, machines.turns))
+            if job is not None:
+                return job
+            machines.next_round()
+        return await self._claim(self._some(name))
+
+    def _some(self, name: str, not_to: Sequence[str] = ()) -> store.Some:
         pool = self._jobs.pools[name]
-        return store.Some(pool.names, pool.but, self._machines[name].busy())
+        return store.Some(pool.names, pool.but, sorted({*self._machines[name].busy(), *not_to}))
 
     def _give(self, pool: Pool) -> None:
         pool.give(self._tenant)

@@ -205,6 +205,12 @@ async def unfinished_lines(session: AsyncSession, name: str) -> set[str]:
     return set(await session.scalars(select(JobRow.line).where(unfinished, JobRow.name == name, JobRow.line.is_not(None)).distinct()))
 
 
+async def forget(session: AsyncSession, name: str, machine: str) -> None:
+    """Nobody wants any more what waits for this machine: lines that begin with it and a `/`. What runs goes on."""
+    theirs = (JobRow.name == name, JobRow.line.startswith(f"{machine}/", autoescape=True), JobRow.state != State.RUNNING)
+    await session.execute(delete(JobRow).where(*theirs), execution_options={"synchronize_session": False})
+
+
 async def times(session: AsyncSession, keys: Sequence[str]) -> dict[str, datetime]:
     """When jobs of these keys are to be done."""
     if not keys:
@@ -214,9 +220,9 @@ async def times(session: AsyncSession, keys: Sequence[str]) -> dict[str, datetim
 
 
 async def counts(session: AsyncSession) -> tuple[dict[str, int], datetime | None]:
-    """How many jobs are in each state, and since when the oldest that is due waits."""
+    """How many jobs are in each state, and since when the oldest that is due waits: not what waits for another of its line."""
     rows = (await session.execute(select(JobRow.state, func.count()).group_by(JobRow.state))).all()
-    oldest = await session.scalar(select(func.min(JobRow.run_at)).where(JobRow.state == State.WAITING))
+    oldest = await session.scalar(select(func.min(JobRow.run_at)).where(JobRow.state == State.WAITING, _is_first()))
     return {state: int(number) for state, number in rows}, oldest
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import json
 import os
 import re
 import tomllib
@@ -65,8 +66,13 @@ class SettingsError(Exception):
 
 
 def _listed(value: Any) -> Any:
-    """A list may stand in a variable as `a, b`."""
+    """A list may stand in a variable as `a, b`, or as JSON."""
     if isinstance(value, str):
+        if value.lstrip().startswith('["') or value.strip() == "[]":
+            try:
+                return json.loads(value)
+            except json.JSONDecodeError:
+                raise ValueError("a list in a variable is written with commas, `a, b`, or as JSON, and this is neither") from None
         return [part.strip() for part in value.split(",") if part.strip()]
     return value
 
@@ -267,6 +273,10 @@ class Media(_Group):
 
     @model_validator(mode="after")
     def _range(self) -> Media:
+        if self.first_port > self.last_port:
+            raise ValueError(
+                f"ports {self.first_port}-{self.last_port}: the first is above the last; set first_port and last_port together"
+            )
         if self.first_port % 2 or self.last_port - self.first_port < 6:
             raise ValueError(f"ports {self.first_port}-{self.last_port}: the first is even, and a bridged call needs four pairs")
         return self
@@ -406,7 +416,9 @@ class Tenants(_Group):
 
     claim_numbers: bool = False
     """Whether administrators of new tenants may take numbers that are free; else numbers are assigned by the operator."""
-    dial_classes: tuple[Literal["national", "mobile", "international", "premium", "satellite"], ...] = ("national", "mobile")
+    dial_classes: Annotated[
+        tuple[Literal["national", "mobile", "international", "premium", "satellite"], ...], NoDecode, BeforeValidator(_listed)
+    ] = ("national", "mobile")
     """What agents and rules of new tenants may dial, until the tenant says otherwise (`PUT /api/v1/dialling`)."""
     internal_trunks: bool = False
     """Whether administrators of new tenants may call a trunk their own PBX (`internal`): calls over it have no price, show any number, and
@@ -670,7 +682,7 @@ class Settings(BaseSettings):
             unknown = {problem.partition(":")[0] for problem in problems}
             problems.extend(problem for problem in found if problem.partition(":")[0] not in unknown)
         except ValueError as error:  # a variable that should hold JSON and does not
-            problems.append(f"{PREFIX}*: {error}")
+            problems.append(f"{PREFIX}*: {error}; a table in a variable is JSON: {PREFIX}FAIRNESS{DELIMITER}WEIGHTS='{{\"acme\": 4}}'")
         if problems:
             raise SettingsError(problems)
         return settings

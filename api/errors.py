@@ -240,9 +240,20 @@ def of(request: HTTPConnection, problem: Problem) -> JSONResponse:
     )
 
 
+_TOO_FEW_OR_MANY = re.compile(r"\w+ should have (at (?:least|most) \d+ items?) after validation, not (\d+|more)(?: than .*)?")
+
+
+def sentence(message: str) -> str:
+    """What pydantic says, as people say it: `there must be at least 1 item, and there are 0`."""
+    counted = _TOO_FEW_OR_MANY.fullmatch(message)
+    if counted is not None:
+        return f"there must be {counted[1]}, and there are {counted[2]}"
+    return message.removeprefix("Value error, ")
+
+
 def _place(error: Mapping[str, Any]) -> Place:
     where, *path = error["loc"] or ("body",)
-    message = str(error["msg"]).removeprefix("Value error, ")
+    message = sentence(str(error["msg"]))
     if where == "body":
         steps = "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
         return Place(detail=message, pointer="#" + steps)

@@ -19,9 +19,9 @@ class AppointmentGone(Payload):
     id: str
 
 
-CREATED = EventType("appointment.created", "An appointment was made.", AppointmentRef, "id")
-CHANGED = EventType("appointment.changed", "An appointment has another time, title or contact.", AppointmentRef, "id")
-DELETED = EventType("appointment.deleted", "An appointment was called off.", AppointmentGone, "id")
+CREATED = EventType("appointment.created", "An appointment was made.", AppointmentRef, "id", "appointments:read")
+CHANGED = EventType("appointment.changed", "An appointment has another time, title or contact.", AppointmentRef, "id", "appointments:read")
+DELETED = EventType("appointment.deleted", "An appointment was called off.", AppointmentGone, "id", "appointments:read")
 EVENTS = (CREATED, CHANGED, DELETED)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from api.errors import Conflict, Forbidden, NotFound, Place, TooMany, Unauthenticated, Unavailable, Unprocessable, spell_wait
 
 
@@ -113,3 +115,19 @@ class BeyondTheKey(Forbidden):
 
     def __init__(self, names: list[str]) -> None:
         super().__init__(f"This API key is restricted, and nobody made with it may do more: it has no permission {', '.join(names)}.")
+
+
+class OutlivesTheKey(Forbidden):
+    """Whoever has an API key that ends would make one that goes on."""
+
+    def __init__(self, ends: datetime, *, never: bool) -> None:
+        detail = f"This API key ends at {ends.isoformat()}, and no key that is made with it holds longer: give an expires_at until then."
+        super().__init__(detail, [Place(detail=detail, pointer="#/never_expires" if never else "#/expires_at")])
+
+
+class NotOfTheTenant(Forbidden):
+    """Whoever has an API key that goes with a user would make one that stays."""
+
+    def __init__(self, user: str) -> None:
+        detail = f"This API key goes with the user {user}, and so does every key that is made with it: it makes none that is the tenant's."
+        super().__init__(detail, [Place(detail=detail, pointer="#/for_tenant")])

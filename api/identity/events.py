@@ -14,7 +14,9 @@ class UserGone(Payload):
     id: str
 
 
-CREATED = EventType("user.created", "Somebody may log in.", UserRef, "id")
-CHANGED = EventType("user.changed", "A user has another name, role, agent or state; passwords are told of to nobody.", UserRef, "id")
-DELETED = EventType("user.deleted", "A user was removed.", UserGone, "id")
+CREATED = EventType("user.created", "Somebody may log in.", UserRef, "id", "users:read")
+CHANGED = EventType(
+    "user.changed", "A user has another name, role, agent or state; passwords are told of to nobody.", UserRef, "id", "users:read"
+)
+DELETED = EventType("user.deleted", "A user was removed.", UserGone, "id", "users:read")
 EVENTS = (CREATED, CHANGED, DELETED)

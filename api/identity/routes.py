@@ -262,7 +262,9 @@ async def list_keys(access: ReadsKeys, page: Paged) -> Page[KeyTold]:
 
 @router.post("/api-keys", operation_id="createApiKey", status_code=status.HTTP_201_CREATED)
 async def create_key(request: Request, access: WritesKeys, given: KeyGiven) -> KeyCreated:
-    """Create an API key; it is told this once. `permissions` restricts it: `["contacts:read", "cdrs:read"]` changes nothing."""
+    """Create an API key; it is told this once. `permissions` restricts it: `["contacts:read", "cdrs:read"]` changes nothing.
+    403 for an API key that asks for more than it has: other permissions, a later end, or `for_tenant` where it goes with a user.
+    """
     login = access.services.settings.login
     has = of_role(shared(request).slices.permissions, Role(given.role))
     created, token = await service.create_key(access.session, access.tenant, given, has, login, access.principal, access.by, access.now)
@@ -271,5 +273,9 @@ async def create_key(request: Request, access: WritesKeys, given: KeyGiven) -> K
 
 @router.delete("/api-keys/{key}", operation_id="deleteApiKey", status_code=status.HTTP_204_NO_CONTENT, responses=responses(NotFound))
 async def delete_key(request: Request, access: WritesKeys, key: Key) -> None:
-    """Revoke an API key. 403 for a restricted one that revokes another with more than it has; itself it may revoke."""
+    """Revoke an API key. 403 for a restricted one that revokes another with more than it has; itself it may revoke.
+
+    What was made with it stays: keys (`made_by` in `GET /api/v1/api-keys` is `key:<id>`), users, passwords, webhooks
+    (`GET /api/v1/audit?who=key:<id>&about=changes`).
+    """
     await service.delete_key(access.session, key, access.by, access.now, within=_within(request, access))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
 
 from api.kit.ids import Slug
 from api.kit.permissions import Role
-from api.kit.schema import Given, Moment, Name, Secret, Text, Told
+from api.kit.schema import Change, Given, Moment, Name, Secret, Text, Told
 
 Password = Annotated[Text, StringConstraints(min_length=8, max_length=200)]
 TenantRole = Literal["agent", "supervisor", "billing", "admin"]
@@ -64,7 +64,9 @@ class UserGiven(Given):
     """None: one is drawn, and told in this answer only."""
 
 
-class UserChange(Given):
+class UserChange(Change):
+    cleared_by_null: ClassVar[frozenset[str]] = frozenset({"agent"})
+
     name: Name | None = None
     role: TenantRole | None = None
     agent: Slug | None = None
@@ -94,10 +96,13 @@ class KeyGiven(Given):
 
     name: Name
     role: TenantRole
-    expires_at: Moment | None = Field(default=None, description="Left out: after the days that the settings give a key (365).")
+    expires_at: Moment | None = Field(
+        default=None,
+        description="Left out: after the days that the settings give a key (365). Not later than the API key ends that asks for it.",
+    )
     for_tenant: bool = Field(
         default=False,
-        description="The key is the tenant's and stays. Else it ends when its maker is deleted or is no administrator any more.",
+        description="The key is the tenant's and stays. Else it ends with its maker's rights, and so do those it makes.",
     )
     permissions: list[PermissionName] | None = Field(
         default=None,

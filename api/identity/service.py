@@ -21,6 +21,8 @@ from api.identity.errors import (
     LastAdmin,
     NoLogIn,
     NotOfTheRole,
+    NotOfTheTenant,
+    OutlivesTheKey,
     TokenUnknown,
     UserExists,
     UserUnknown,
@@ -352,24 +354,31 @@ async def create_key(
     by: By,
     now: datetime,
 ) -> tuple[Token, str]:
-    """Create an API key; the key itself is told this once. It goes with whoever makes it, or is the tenant's where that is asked for.
+    """Create an API key; the key itself is told this once. It goes with whoever makes it, or is the tenant's where that is asked for. One
+    that is made with a key ends no later than that, and goes with the same user.
 
     Args:
         of_role: the permissions of the role that the key shall have.
-    Raises: WrongExpiry: it has passed, or is later than the settings allow; NotOfTheRole; BeyondTheKey
+    Raises: WrongExpiry: it has passed, or is later than the settings allow; NotOfTheRole; BeyondTheKey, OutlivesTheKey,
+        NotOfTheTenant
     """
     wanted = of_role if given.permissions is None else frozenset(given.permissions)
     if wanted - of_role:
         raise NotOfTheRole(sorted(wanted - of_role), given.role)
     require_within(principal, wanted)
     expires_at = expiry(given.expires_at, login.key_days, login.key_days_max, now, never=given.never_expires)
+    if principal.is_key and principal.expires_at is not None and (expires_at is None or expires_at > principal.expires_at):
+        raise OutlivesTheKey(principal.expires_at, never=given.never_expires)
+    owner = await _owner(session, principal)
+    if given.for_tenant and principal.is_key and owner is not None:
+        raise NotOfTheTenant(owner)
     token = write_token(tenant, drawn_secret())
     created = Token(
         hash=token_hash(token),
         id=drawn_id(),
         kind="key",
         name=given.name,
-        user=None if given.for_tenant else await _owner(session, principal),
+        user=None if given.for_tenant else owner,
         made_by=by.name,
         role=given.role,
         scope=None if given.permissions is None and principal.permissions is None else scope(wanted),

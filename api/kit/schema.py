@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from ipaddress import IPv6Network
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
     AfterValidator,
@@ -144,6 +144,22 @@ class Given(_Discreet):
             if not any(_is_spare(one) for one in error.errors(include_url=False, include_context=False, include_input=False)):
                 raise
             raise ValidationError.from_exception_data(cls.__name__, _explained(error, tuple(cls.model_fields))) from None
+
+
+class Change(Given):
+    """What a PATCH sends: members that are left out, or null, stay as they are. One that says nothing changes nothing, and an answer with
+    the whole object would be a way to read it (docs/security.md): it is refused.
+    """
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+    cleared_by_null: ClassVar[frozenset[str]] = frozenset()
+    """Members of which null says something: that there is none any more."""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if all(getattr(self, name) is None and name not in self.cleared_by_null for name in self.model_fields_set):
+            raise ValueError(f"this says nothing; what can be changed is {', '.join(type(self).model_fields)}")
+        return self
 
 
 def _is_spare(error: Mapping[str, Any]) -> bool:

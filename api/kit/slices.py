@@ -38,7 +38,7 @@ class Slice:
     """GET operations that give out none."""
     answered: Mapping[str, str] | None = None
     """Operation that writes and answers with personal data -> kind. One that leaves an entry of what it changed has been recorded by that;
-    one that changed nothing (an empty PATCH, a PUT of what is there, a dry run) is a read.
+    one that changed nothing (a PATCH or PUT of what is there, a dry run) is a read.
     """
     unanswered: frozenset[str] = frozenset()
     """Operations that write and answer with none."""
@@ -95,9 +95,9 @@ class Gathered:
 def gathered(slices: Sequence[Slice]) -> Gathered:
     """All of them together.
 
-    Raises: ValueError: two say the same thing differently.
+    Raises: ValueError: two say the same thing differently, or an event is shown by a permission that none has.
     """
-    return Gathered(
+    found = Gathered(
         tuple(slices),
         _merged("personal", (one.personal for one in slices)),
         _merged("answered", (one.answered for one in slices)),
@@ -106,6 +106,10 @@ def gathered(slices: Sequence[Slice]) -> Gathered:
         table(permission for one in slices for permission in one.permissions),
         Catalogue(event for one in slices for event in one.events),
     )
+    for event in found.events:
+        if event.shown_by not in found.permissions:
+            raise ValueError(f"{event.name} is shown by {event.shown_by}, which no slice has")
+    return found
 
 
 def _merged(what: str, tables: Iterable[Mapping[str, str] | None]) -> dict[str, str]:

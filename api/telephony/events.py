@@ -72,12 +72,12 @@ class CdrRated(Payload):
     """With VAT; null: it has no price (yet), or one in two currencies."""
 
 
-OFFERED = EventType("call.offered", "A call has begun.", CallOffered, "call", "calls")
-QUEUED = EventType("call.queued", "A call, or another contact, stands in a queue.", CallQueued, "call", "calls")
-ALERTED = EventType("call.alerted", "It is offered to agents.", CallAlerted, "call", "calls")
-ANSWERED = EventType("call.answered", "An agent has taken it.", CallAnswered, "call", "calls")
-CLEARED = EventType("call.cleared", "A call is over.", CallCleared, "call", "calls")
-RATED = EventType("cdr.rated", "The record of a call is stored, with its price.", CdrRated, "id", "calls")
+OFFERED = EventType("call.offered", "A call has begun.", CallOffered, "call", "calls:read", "calls")
+QUEUED = EventType("call.queued", "A call, or another contact, stands in a queue.", CallQueued, "call", "calls:read", "calls")
+ALERTED = EventType("call.alerted", "It is offered to agents.", CallAlerted, "call", "calls:read", "calls")
+ANSWERED = EventType("call.answered", "An agent has taken it.", CallAnswered, "call", "calls:read", "calls")
+CLEARED = EventType("call.cleared", "A call is over.", CallCleared, "call", "calls:read", "calls")
+RATED = EventType("cdr.rated", "The record of a call is stored, with its price.", CdrRated, "id", "cdrs:read", "calls")
 OF_CALLS = (OFFERED, QUEUED, ALERTED, ANSWERED, CLEARED)
 EVENTS = (*OF_CALLS, RATED)
 

@@ -13,8 +13,10 @@ class SetupRef(Payload):
     version: int
 
 
-CREATED = EventType("setup.created", "An agent, queue, menu, number, schedule, site, trunk, reason or sound was added.", SetupRef, "key")
-CHANGED = EventType("setup.changed", "One of them, or the general or dialling set-up, is otherwise now.", SetupRef, "key")
-DELETED = EventType("setup.deleted", "One of them was removed.", SetupRef, "key")
+CREATED = EventType(
+    "setup.created", "An agent, queue, menu, number, schedule, site, trunk, reason or sound was added.", SetupRef, "key", "setup:read"
+)
+CHANGED = EventType("setup.changed", "One of them, or the general or dialling set-up, is otherwise now.", SetupRef, "key", "setup:read")
+DELETED = EventType("setup.deleted", "One of them was removed.", SetupRef, "key", "setup:read")
 EVENTS = (CREATED, CHANGED, DELETED)
 BY_ACT = {"created": CREATED, "changed": CHANGED, "deleted": DELETED}

@@ -12,8 +12,8 @@ class TicketRef(Payload):
     contact: str | None
 
 
-CREATED = EventType("ticket.created", "A ticket was opened.", TicketRef, "number")
-CHANGED = EventType("ticket.changed", "A ticket is otherwise now: state, subject, text or contact.", TicketRef, "number")
+CREATED = EventType("ticket.created", "A ticket was opened.", TicketRef, "number", "tickets:read")
+CHANGED = EventType("ticket.changed", "A ticket is otherwise now: state, subject, text or contact.", TicketRef, "number", "tickets:read")
 EVENTS = (CREATED, CHANGED)
 
 

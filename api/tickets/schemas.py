@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import ConfigDict
 
 from api.kit.ids import Slug
-from api.kit.schema import Given, Long, Name, Told
+from api.kit.schema import Change, Given, Long, Name, Told
 
 State = Literal["open", "waiting", "solved"]
 
@@ -21,7 +21,9 @@ class TicketGiven(Given):
     contact: Slug | None = None
 
 
-class TicketChange(Given):
+class TicketChange(Change):
+    cleared_by_null: ClassVar[frozenset[str]] = frozenset({"contact"})
+
     subject: Name | None = None
     text: Long | None = None
     contact: Slug | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api.errors import Conflict, NotFound, Place, Unprocessable
+from api.errors import Conflict, Forbidden, NotFound, Place, Unprocessable
 
 
 class WebhookUnknown(NotFound):
@@ -32,6 +32,14 @@ class NoSuchEvent(Unprocessable):
     def __init__(self, name: str, index: int, meant: str) -> None:
         why = f"There is no event {name!r}; {meant}"
         super().__init__(why, [Place(detail=why, pointer=f"#/events/{index}")])
+
+
+class BeyondWhatItReads(Forbidden):
+    """A webhook would tell what whoever asks may not read."""
+
+    def __init__(self, kind: str, why: str, pointer: str | None = None) -> None:
+        detail = f"{kind} tells of what is read elsewhere only with a permission of its own. {why}"
+        super().__init__(detail, [Place(detail=detail, pointer=pointer)] if pointer is not None else [])
 
 
 class NotActive(Conflict):

@@ -9,5 +9,7 @@ class WebhookRef(Payload):
     endpoint: str
 
 
-TEST = EventType("webhook.test", "To see whether an endpoint hears us; it comes to that one alone.", WebhookRef, "endpoint")
+TEST = EventType(
+    "webhook.test", "To see whether an endpoint hears us; it comes to that one alone.", WebhookRef, "endpoint", "webhooks:read"
+)
 EVENTS = (TEST,)

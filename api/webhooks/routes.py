@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response, status
 
@@ -56,10 +57,12 @@ async def list_webhooks(access: ReadsWebhooks, page: Paged) -> Page[WebhookTold]
 
 @router.post("/webhooks", operation_id="createWebhook", status_code=status.HTTP_201_CREATED)
 async def create_webhook(access: WritesWebhooks, given: WebhookGiven, request: Request, response: Response) -> WebhookCreated:
-    """Add an endpoint. Its secret is in this answer and nowhere else."""
-    _check(request, given)
+    """Add an endpoint. Its secret is in this answer and nowhere else. 403 for an API key that may not read what
+    a kind tells of: `ticket.*` needs `tickets:read`, `*` the permissions of all (docs/webhooks.md).
+    """
+    _check(request, access, given)
     row, secret = await service.create(access.session, given, access.now)
-    _changed(access, request, "created", row.id, given)
+    _changed(access, request, "created", row.id, after=service.document(row))
     response.headers["ETag"] = etag_of(told(row))
     return WebhookCreated(**told(row).model_dump(), secret=secret)
 
@@ -76,11 +79,13 @@ async def get_webhook(access: ReadsWebhooks, webhook: Key, response: Response) -
 async def replace_webhook(
     access: WritesWebhooks, webhook: Key, given: WebhookGiven, request: Request, response: Response, if_match: IfMatch = None
 ) -> WebhookTold:
-    """Change an endpoint; made active, one that was disabled is sent to again. Its secret stays."""
-    _check(request, given)
-    row, is_changed = await service.replace(access.session, webhook, given, access.now, if_match)
-    if is_changed:
-        _changed(access, request, "changed", webhook, given)
+    """Change an endpoint; made active, one that was disabled is sent to again. Its secret stays. 403 for an API key that may not read what
+    it is told of, or shall be.
+    """
+    _check(request, access, given)
+    row, before = await service.replace(access.session, webhook, given, access.now, if_match, _may_read(request, access))
+    if before is not None:
+        _changed(access, request, "changed", webhook, before, service.document(row))
     found = told(row)
     response.headers["ETag"] = etag_of(found)
     return found
@@ -91,8 +96,8 @@ async def replace_webhook(
 )
 async def delete_webhook(access: WritesWebhooks, webhook: Key, request: Request, if_match: IfMatch = None) -> None:
     """Remove an endpoint with everything that was sent to it."""
-    await service.delete(access.session, webhook, if_match)
-    _changed(access, request, "deleted", webhook, None)
+    before = await service.delete(access.session, webhook, if_match)
+    _changed(access, request, "deleted", webhook, before)
 
 
 @router.post("/webhooks/{webhook}/secret", operation_id="rotateWebhookSecret", responses=responses(NotFound))
@@ -132,9 +137,9 @@ async def list_deliveries(
     status_code=status.HTTP_202_ACCEPTED,
     responses=responses(NotFound, Conflict),
 )
-async def replay_delivery(access: WritesWebhooks, webhook: Key, delivery: Key) -> DeliveryTold:
+async def replay_delivery(access: WritesWebhooks, webhook: Key, delivery: Key, request: Request) -> DeliveryTold:
     """Send again what was delivered or given up, under the same `webhook-id`."""
-    row = await service.replay(access.session, webhook, delivery, access.now)
+    row = await service.replay(access.session, webhook, delivery, access.now, _may_read(request, access))
     record(access.session, access.now, access.by, "sent", "webhook", webhook, details={"delivery": delivery})
     return (await _deliveries(access, [row]))[0]
 
@@ -145,9 +150,9 @@ async def replay_delivery(access: WritesWebhooks, webhook: Key, delivery: Key) -
     status_code=status.HTTP_202_ACCEPTED,
     responses=responses(NotFound, Conflict),
 )
-async def replay_dead(access: WritesWebhooks, webhook: Key) -> Replayed:
+async def replay_dead(access: WritesWebhooks, webhook: Key, request: Request) -> Replayed:
     """Send again everything that was given up, the oldest first; a thousand at a time."""
-    number = await service.replay_dead(access.session, webhook, access.now)
+    number = await service.replay_dead(access.session, webhook, access.now, _may_read(request, access))
     record(access.session, access.now, access.by, "sent", "webhook", webhook, details={"deliveries": number})
     return Replayed(deliveries=number)
 
@@ -161,15 +166,31 @@ def _catalogue(request: Request) -> Catalogue:
     return shared(request).slices.events
 
 
-def _check(request: Request, given: WebhookGiven) -> None:
+def _check(request: Request, access: Access, given: WebhookGiven) -> None:
     service.check_events(_catalogue(request), given.events)
+    service.require_read(_catalogue(request), _lacks(request, access), given.events, "#/events")
     shared(request).part(Webhooks).addresses.check(given.url)
 
 
-def _changed(access: Access, request: Request, act: Act, webhook: str, given: WebhookGiven | None) -> None:
+def _lacks(request: Request, access: Access) -> service.Lacks:
+    permissions = shared(request).slices.permissions
+    return lambda name: access.principal.lacks(permissions[name])
+
+
+def _may_read(request: Request, access: Access) -> Callable[[Iterable[str]], None]:
+    return lambda events: service.require_read(_catalogue(request), _lacks(request, access), events)
+
+
+def _changed(
+    access: Access,
+    request: Request,
+    act: Act,
+    webhook: str,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+) -> None:
     """It is audited; once it is committed, what is wanted is asked anew."""
-    after = given.model_dump(mode="json") if given is not None else None
-    record(access.session, access.now, access.by, act, "webhook", webhook, after=after)
+    record(access.session, access.now, access.by, act, "webhook", webhook, before=before, after=after)
 
     async def ask() -> None:
         await services(request).outbox.ask(access.tenant)

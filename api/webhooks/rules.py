@@ -103,7 +103,7 @@ def checked_url(url: str, *, plain: bool) -> str:
     except ValueError:
         raise ValueError("this is no address; write one like `https://example.org/hooks`") from None
     if parts.scheme != "https" and not (plain and parts.scheme == "http"):
-        raise ValueError("the address begins with https://")
+        raise ValueError(f"the address begins with https://{' or http://' if plain else ''}")
     if parts.username is not None or parts.password is not None:
         raise ValueError("user and password do not belong into the address; the signature says who we are")
     if parts.fragment or "#" in url:
@@ -112,6 +112,11 @@ def checked_url(url: str, *, plain: bool) -> str:
         raise ValueError("this is no address; write one like `https://example.org/hooks`")
     host_name(parts.hostname)
     return url
+
+
+def shown_url(url: str) -> str:
+    """An address without its query: what stands there is often a token."""
+    return f"{url.partition('?')[0]}?***" if "?" in url else url
 
 
 def is_to_be_disabled(failing_since: datetime | None, now: datetime) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -19,7 +20,7 @@ from api.kit.paging import Cut
 from api.kit.preconditions import require_match
 from api.kit.schema import nearest
 from api.webhooks import repository, rules
-from api.webhooks.errors import AddressRefused, DeliveryUnknown, NoSuchEvent, NotActive, StillOnItsWay, WebhookUnknown
+from api.webhooks.errors import AddressRefused, BeyondWhatItReads, DeliveryUnknown, NoSuchEvent, NotActive, StillOnItsWay, WebhookUnknown
 from api.webhooks.events import TEST, WebhookRef
 from api.webhooks.models import Delivery, Endpoint
 from api.webhooks.rules import OLD_SECRET, SECRET_OCTETS, body_of, checked_url, secret_of, wants
@@ -29,6 +30,8 @@ TABLE = Endpoint.__tablename__
 DELIVER = "webhooks.deliver"
 """The job."""
 REPLAYED_AT_ONCE = 1000
+Lacks = Callable[[str], str | None]
+"""Why whoever asks has not the permission of this name, in a sentence; None: has it."""
 _order = itertools.count()
 """Deliveries of one moment keep their order."""
 
@@ -61,6 +64,21 @@ def check_events(catalogue: Catalogue, events: Sequence[str]) -> None:
     for index, name in enumerate(events):
         if name not in catalogue and name != rules.EVERYTHING:
             raise NoSuchEvent(name, index, nearest(name, catalogue.names))
+
+
+def require_read(catalogue: Catalogue, lacks: Lacks, events: Iterable[str], pointer: str | None = None) -> None:
+    """Whoever has an endpoint told of something may read it.
+
+    Args:
+        events: kinds, or `*`; of one that the catalogue has no more nothing comes.
+        pointer: where they stand in what was given.
+    Raises: BeyondWhatItReads
+    """
+    for index, name in enumerate(events):
+        kinds = catalogue.names if name == rules.EVERYTHING else (name,) if name in catalogue else ()
+        for kind in kinds:
+            if (why := lacks(catalogue[kind].shown_by)) is not None:
+                raise BeyondWhatItReads(kind, why, f"{pointer}/{index}" if pointer is not None else None)
 
 
 async def some(session: AsyncSession, page: Cut) -> list[WebhookTold]:
@@ -97,32 +115,45 @@ async def create(session: AsyncSession, given: WebhookGiven, now: datetime) -> t
     return row, secret
 
 
-async def replace(session: AsyncSession, endpoint: str, given: WebhookGiven, now: datetime, if_match: str | None) -> tuple[Endpoint, bool]:
-    """Change one; returns whether anything became otherwise. One that was disabled is so no more when it is made active.
+async def replace(
+    session: AsyncSession,
+    endpoint: str,
+    given: WebhookGiven,
+    now: datetime,
+    if_match: str | None,
+    may_read: Callable[[Iterable[str]], None],
+) -> tuple[Endpoint, Mapping[str, Any] | None]:
+    """Change one; returns it, and how the audit shows it before, None where nothing became otherwise. One that was disabled is so no more
+    when it is made active.
 
-    Raises: WebhookUnknown, Outdated
+    Args:
+        may_read: refuses whoever may not read what it is told of as yet: with another address that would come there.
+    Raises: WebhookUnknown, Outdated, BeyondWhatItReads
     """
     row = await _held(session, endpoint, if_match)
+    may_read(row.events)
+    before = document(row)
     wanted = (given.url, given.description, list(dict.fromkeys(given.events)), given.active)
     if (row.url, row.description, row.events, row.active) == wanted:
-        return row, False
+        return row, None
     if given.active and (not row.active or given.url != row.url):
         row.failing_since = row.disabled_at = row.disabled_because = None
     row.url, row.description, row.wanted, row.active = given.url, given.description, {"events": wanted[2]}, given.active
     row.changed_at = now
     await session.flush()
-    return row, True
+    return row, before
 
 
-async def delete(session: AsyncSession, endpoint: str, if_match: str | None) -> None:
-    """Remove one with everything that was sent to it; what is on its way is not sent.
+async def delete(session: AsyncSession, endpoint: str, if_match: str | None) -> Mapping[str, Any]:
+    """Remove one with everything that was sent to it; what is on its way is not sent. Returns how the audit shows it.
 
     Raises: WebhookUnknown, Outdated
     """
-    await _held(session, endpoint, if_match)
+    before = document(await _held(session, endpoint, if_match))
     session.expunge_all()
     await repository.remove(session, endpoint)
     await forget(session, DELIVER, endpoint)
+    return before
 
 
 async def rotate(session: AsyncSession, endpoint: str, now: datetime) -> tuple[str, datetime]:
@@ -161,6 +192,11 @@ async def _held(session: AsyncSession, endpoint: str, if_match: str | None) -> E
     await session.refresh(row)
     require_match(if_match, told(row))
     return row
+
+
+def document(row: Endpoint) -> dict[str, Any]:
+    """An endpoint as the audit shows it: of its address no query, where services want a token."""
+    return {"url": rules.shown_url(row.url), "description": row.description, "events": row.events, "active": row.active}
 
 
 def told(row: Endpoint) -> WebhookTold:
@@ -240,10 +276,10 @@ async def deliveries(session: AsyncSession, endpoint: str, page: Cut, state: str
     return await repository.deliveries(session, endpoint, page, state)
 
 
-async def replay(session: AsyncSession, endpoint: str, delivery: str, now: datetime) -> Delivery:
+async def replay(session: AsyncSession, endpoint: str, delivery: str, now: datetime, may_read: Callable[[Iterable[str]], None]) -> Delivery:
     """Send again what is over, under the same id: whoever had it knows it.
 
-    Raises: WebhookUnknown, NotActive, DeliveryUnknown, StillOnItsWay
+    Raises: WebhookUnknown, NotActive, DeliveryUnknown, StillOnItsWay, BeyondWhatItReads
     """
     await _active(session, endpoint)
     row = await repository.delivery(session, delivery)
@@ -251,17 +287,19 @@ async def replay(session: AsyncSession, endpoint: str, delivery: str, now: datet
         raise DeliveryUnknown(delivery)
     if row.state == "pending":
         raise StillOnItsWay(delivery)
+    may_read([row.kind])
     await _again(session, row, now)
     return row
 
 
-async def replay_dead(session: AsyncSession, endpoint: str, now: datetime) -> int:
+async def replay_dead(session: AsyncSession, endpoint: str, now: datetime, may_read: Callable[[Iterable[str]], None]) -> int:
     """Send again, oldest first, what could not be delivered; returns how many (a thousand at most).
 
-    Raises: WebhookUnknown, NotActive
+    Raises: WebhookUnknown, NotActive, BeyondWhatItReads: nothing is sent
     """
     await _active(session, endpoint)
     rows = await repository.dead(session, endpoint, REPLAYED_AT_ONCE)
+    may_read(sorted({row.kind for row in rows}))
     for row in rows:
         await _again(session, row, now)
     return len(rows)

@@ -50,6 +50,13 @@ class TestValues:
         settings = Settings.load(None, {"FERNAMT_SIP__LISTEN": "127.0.0.1:5070, [::1]:5070"})
         assert settings.sip.listen == ("127.0.0.1:5070", "[::1]:5070")
 
+    @pytest.mark.parametrize("written_as", ["national, premium", '["national", "premium"]'])
+    def test_every_list_in_a_variable_is_written_with_commas_or_as_json(self, written_as: str) -> None:
+        assert Settings.load(None, {"FERNAMT_TENANTS__DIAL_CLASSES": written_as}).tenants.dial_classes == ("national", "premium")
+        networks = written_as.replace("national", "127.0.0.0/8").replace("premium", "10.0.0.0/8")
+        assert Settings.load(None, {"FERNAMT_WEBHOOKS__ALLOW": networks}).webhooks.allow == ("127.0.0.0/8", "10.0.0.0/8")
+        assert Settings.load(None, {"FERNAMT_WEBHOOKS__ALLOW": "[]"}).webhooks.allow == ()
+
     def test_codecs_of_phones_are_the_usual_unless_named_and_known(self, tmp_path: Path) -> None:
         assert voice_settings(Settings.load(None, {})).phone_codecs == ("PCMA", "PCMU")
         wide = Settings.load(None, {"FERNAMT_PHONES__CODECS": "G722, PCMA"})
@@ -106,6 +113,16 @@ class TestProblems:
     def test_wrong_variable_is_named_by_its_name(self, tmp_path: Path) -> None:
         (found,) = problems(tmp_path, "[http]\nport = 1\n", {"FERNAMT_HTTP__PORT": "many"})
         assert found.startswith("FERNAMT_HTTP__PORT: ")
+
+    def test_how_lists_and_tables_stand_in_variables_is_said_where_one_is_wrong(self, tmp_path: Path) -> None:
+        (found,) = problems(tmp_path, "", {"FERNAMT_WEBHOOKS__ALLOW": '["10.0.0.0/8"'})
+        assert found.startswith("FERNAMT_WEBHOOKS__ALLOW: a list in a variable is written with commas, `a, b`, or as JSON")
+        (found,) = problems(tmp_path, "", {"FERNAMT_FAIRNESS__WEIGHTS": "acme=4"})
+        assert found.endswith("""a table in a variable is JSON: FERNAMT_FAIRNESS__WEIGHTS='{"acme": 4}'""")
+
+    def test_a_first_port_above_the_last_is_said_so(self, tmp_path: Path) -> None:
+        (found,) = problems(tmp_path, "", {"FERNAMT_MEDIA__FIRST_PORT": "32000"})
+        assert "ports 32000-29998: the first is above the last" in found
 
     def test_unknown_variable_gets_a_suggestion_once(self, tmp_path: Path) -> None:
         assert problems(tmp_path, "", {"FERNAMT_HTTP__PROT": "1"}) == ["FERNAMT_HTTP__PROT: there is no such setting; did you mean `port`?"]

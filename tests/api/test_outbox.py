@@ -20,7 +20,7 @@ class Ref(Payload):
     id: str
 
 
-MADE = EventType("thing.made", "A thing was made.", Ref, "id")
+MADE = EventType("thing.made", "A thing was made.", Ref, "id", "things:read")
 
 
 class Hearing:

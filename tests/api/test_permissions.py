@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,62 @@ class TestKeys:
             assert "nobody made with it may do more" in refused.json()["detail"]
         made = await staffed.made("api-keys", {"name": "x", "role": "admin", "permissions": ["users:read"]}, "key")
         assert made["permissions"] == ["users:read"]
+
+    @pytest.mark.parametrize("permissions", [None, ["keys:write", "keys:read"]])
+    async def test_none_that_it_makes_holds_longer_than_it(self, staffed: Service, permissions: list[str] | None) -> None:
+        """Nor is one the tenant's that is made with one of a user's."""
+        ends = staffed.clock() + timedelta(minutes=30)
+        body = {"name": "CRM", "role": "admin", "permissions": permissions}
+        staffed.tokens["key"] = (await staffed.made("api-keys", {**body, "expires_at": ends.isoformat()}))["token"]
+        for more, pointer in (
+            ({"never_expires": True}, "#/never_expires"),
+            ({"never_expires": True, "for_tenant": True}, "#/never_expires"),
+            ({}, "#/expires_at"),
+            ({"expires_at": (ends + timedelta(seconds=1)).isoformat()}, "#/expires_at"),
+            ({"expires_at": ends.isoformat(), "for_tenant": True}, "#/for_tenant"),
+        ):
+            refused = await staffed.call("POST", "api-keys", "key", json={**body, **more})
+            assert (refused.status_code, refused.json()["type"]) == (403, "urn:fernamt:problem:forbidden"), (more, refused.text)
+            assert refused.json()["errors"][0]["pointer"] == pointer, more
+            if pointer != "#/for_tenant":
+                assert f"ends at {ends.isoformat()}" in refused.json()["detail"]
+        child = await staffed.made("api-keys", {**body, "expires_at": ends.isoformat()}, "key")
+        assert (child["user"], child["expires_at"]) == ("admin", ends.isoformat().replace("+00:00", "Z"))
+        staffed.clock.turn(minutes=31)
+        staffed.tokens["child"] = child["token"]
+        assert [(await staffed.call("GET", "api-keys", who)).status_code for who in ("key", "child", "admin")] == [401, 401, 200]
+
+    async def test_one_of_the_tenant_makes_such_and_one_without_an_end_makes_any(self, staffed: Service) -> None:
+        body = {"name": "CRM", "role": "admin", "never_expires": True}
+        staffed.tokens["key"] = (await staffed.made("api-keys", {**body, "for_tenant": True}))["token"]
+        for for_tenant in (True, False):
+            child = await staffed.made("api-keys", {**body, "for_tenant": for_tenant}, "key")
+            assert (child["user"], child["expires_at"]) == (None, None)
+
+    async def test_what_one_has_made_is_found_when_it_is_gone(self, staffed: Service) -> None:
+        """As docs/security.md says to the administrator: it goes on."""
+        parent = await self.key(staffed, None)
+        child = await staffed.made("api-keys", {"name": "x", "role": "agent"}, "key")
+        await staffed.made("users", {"id": "eve", "name": "Eve", "role": "agent"}, "key")
+        assert (await staffed.call("DELETE", f"api-keys/{parent['id']}")).status_code == 204
+        staffed.tokens["child"] = child["token"]
+        assert (await staffed.call("GET", "me", "child")).status_code == 200
+        assert [one["id"] for one in (await staffed.got("api-keys"))["items"] if one["made_by"] == f"key:{parent['id']}"] == [child["id"]]
+        made = (await staffed.got(f"audit?who=key:{parent['id']}&about=changes"))["items"]
+        assert [(one["act"], one["kind"], one["subject"]) for one in made] == [("created", "user", "eve"), ("created", "key", child["id"])]
+
+    async def test_one_that_writes_has_nothing_read_to_it_by_saying_nothing(self, staffed: Service) -> None:
+        """An answer shows what was written to; that is no way of reading."""
+        ticket = (await staffed.made("tickets", {"subject": "No dial tone"}))["number"]
+        await self.key(staffed, ["tickets:write", *sorted(of_role(SLICES.permissions, Role.AGENT)), "users:write"])
+        for path in (f"tickets/{ticket}", "users/anna"):
+            for nothing in ({}, {"name" if path == "users/anna" else "text": None}):
+                refused = await staffed.call("PATCH", path, "key", json=nothing)
+                assert refused.status_code == 422, (path, nothing, refused.text)
+                assert "this says nothing; what can be changed is " in refused.json()["detail"]
+                assert "dial" not in refused.text
+        assert (await staffed.call("PATCH", f"tickets/{ticket}", "key", json={"contact": None})).status_code == 200
+        assert (await staffed.call("PATCH", "users/anna", "key", json={"agent": None})).status_code == 200
 
     async def test_a_restricted_one_removes_nobody_who_has_more(self, staffed: Service) -> None:
         """And itself, and whoever has no more than it."""

@@ -48,6 +48,7 @@ from tests.releases.vectors import vectors
 from tests.schemas import check
 
 CONTACT = {"name": "Erika Muster", "numbers": ["+49891234567"]}
+WEBHOOKS = Path(__file__).resolve().parents[2] / "docs/webhooks.md"
 
 
 @pytest.fixture
@@ -122,6 +123,12 @@ class TestRules:
         with pytest.raises(ValueError, match=why):
             rules.checked_url(url, plain=False)
 
+    def test_which_schemes_there_are_is_said(self) -> None:
+        with pytest.raises(ValueError, match=r"begins with https://$"):
+            rules.checked_url("ftp://example.org/", plain=False)
+        with pytest.raises(ValueError, match=r"begins with https:// or http://$"):
+            rules.checked_url("ftp://example.org/", plain=True)
+
     def test_a_retry_after_is_believed_up_to_a_day(self) -> None:
         now = Clock().now
         assert rules.retry_after_s("120", now) == 120
@@ -139,7 +146,15 @@ class TestRules:
             assert kind.named_by in kind.payload.model_fields
             personal = {"name", "calling", "called", "number", "email", "text", "subject", "title", "note"} - {"number"}
             assert not personal & kind.payload.model_fields.keys(), kind.name
+            assert kind.shown_by.endswith(":read"), kind.name
         assert SLICES.events.names == tuple(dict.fromkeys(SLICES.events.names))
+
+    def test_the_docs_say_what_shows_each_kind(self) -> None:
+        rows = re.findall(r"^\| (`[a-z]+\.[^|]+) \| `([a-z]+:read)` \|", WEBHOOKS.read_text(encoding="utf-8"), re.MULTILINE)
+        said = {pattern: permission for patterns, permission in rows for pattern in re.findall(r"`([^`]+)`", patterns)}
+        for kind in SLICES.events:
+            of_all = f"{kind.name.partition('.')[0]}.*"
+            assert said.get(kind.name, said.get(of_all)) == kind.shown_by, kind.name
 
 
 class TestDelivery:
@@ -474,13 +489,70 @@ class TestEndpoints:
             ({"url": "https://[::ffff:10.0.0.1]/x", "events": ["*"]}, "#/url", "The operator does not allow this address."),
             ({"url": "https://0xa000001/x", "events": ["*"]}, "#/url", "The operator does not allow this address."),
             ({"url": "gopher://x/", "events": ["*"]}, "#/url", "begins with https"),
-            ({"url": receiver.url(), "events": []}, "#/events", ""),
+            ({"url": receiver.url(), "events": []}, "#/events", "there must be at least 1 item, and there are 0"),
+            ({"url": receiver.url(), "events": ["*"] * 101}, "#/events", "there must be at most 100 items, and there are 101"),
             ({"url": receiver.url(), "events": ["*"], "active": "yes"}, "#/active", "boolean"),
         ):
             told = await acme.call("POST", "webhooks", json=body)
             assert told.status_code == 422, body
             assert told.json()["errors"][0]["pointer"] == pointer
             assert why in told.text
+
+    async def test_the_audit_has_them_before_and_after_and_no_token(self, acme: Service, receiver: Receiver) -> None:
+        url = receiver.url()
+        made = await hook(acme, receiver, "ticket.created")
+        body = {"url": f"{url}?token=geheim", "events": ["*"], "active": False}
+        assert (await acme.call("PUT", f"webhooks/{made['id']}", json=body)).status_code == 200
+        assert (await acme.call("DELETE", f"webhooks/{made['id']}")).status_code == 204
+        deleted, changed, created = (await acme.got("audit?kind=webhook"))["items"]
+        first = {"url": url, "description": "", "events": ["ticket.created"], "active": True}
+        second = {"url": f"{url}?***", "description": "", "events": ["*"], "active": False}
+        assert (created["act"], created["before"], created["after"]) == ("created", None, first)
+        assert (changed["act"], changed["before"], changed["after"]) == ("changed", first, second)
+        assert (deleted["act"], deleted["before"], deleted["after"]) == ("deleted", second, None)
+
+    async def test_a_key_has_nothing_told_to_it_that_it_may_not_read(self, staffed: Service, receiver: Receiver) -> None:
+        made = await hook(staffed, receiver, "*")
+        body = {"name": "x", "role": "admin", "permissions": ["webhooks:read", "webhooks:write", "tickets:read"]}
+        staffed.tokens["key"] = (await staffed.made("api-keys", body))["token"]
+        for events, kind, permission in (
+            (["ticket.created", "contact.created"], "contact.created", "contacts:read"),
+            (["ticket.created", "cdr.rated"], "cdr.rated", "cdrs:read"),
+            (["ticket.created", "setup.changed"], "setup.changed", "setup:read"),
+        ):
+            told = await staffed.call("POST", "webhooks", "key", json={"url": receiver.url(), "events": events})
+            assert (told.status_code, told.json()["errors"][0]["pointer"]) == (403, "#/events/1"), told.text
+            assert f"{kind} tells of" in told.json()["detail"]
+            assert f"needs the permission {permission}, and this API key has only: tickets:read" in told.json()["detail"]
+        assert (await staffed.call("POST", "webhooks", "key", json={"url": receiver.url(), "events": ["*"]})).status_code == 403
+        own = await hook(staffed, receiver, "ticket.created", who="key")
+        for webhook, events in ((own["id"], ["*"]), (made["id"], ["ticket.created"])):  # what is on its way would go to the other address
+            told = await staffed.call("PUT", f"webhooks/{webhook}", "key", json={"url": receiver.url(), "events": events})
+            assert told.status_code == 403, told.text
+        kept = {one["id"]: one["events"] for one in (await staffed.got("webhooks"))["items"]}
+        assert kept == {made["id"]: ["*"], own["id"]: ["ticket.created"]}
+        everything = {"name": "x", "role": "admin", "permissions": sorted({kind.shown_by for kind in SLICES.events} | {"webhooks:write"})}
+        staffed.tokens["key"] = (await staffed.made("api-keys", everything))["token"]
+        await hook(staffed, receiver, "*", who="key")
+
+    async def test_a_key_sends_nothing_again_that_it_may_not_read(self, acme: Service, receiver: Receiver) -> None:
+        """An administrator has narrowed the endpoint since; what it was told then is kept for days."""
+        made = await hook(acme, receiver, "*")
+        receiver.answers = [answer(410)]
+        await acme.made("contacts", CONTACT)
+        await receiver.has(1)
+        await settled(acme)
+        await turn(acme, minutes=10)  # it is given up: the endpoint is disabled
+        body = {"url": receiver.url(), "events": ["ticket.created"]}
+        assert (await acme.call("PUT", f"webhooks/{made['id']}", json=body)).status_code == 200
+        (dead,) = await deliveries(acme, made["id"])
+        assert dead["state"] == "dead"
+        for permissions, status in ((["tickets:read"], 403), (["tickets:read", "contacts:read"], 202)):
+            key = {"name": "x", "role": "admin", "permissions": ["webhooks:write", *permissions]}
+            acme.tokens["key"] = (await acme.made("api-keys", key))["token"]
+            for path in (f"deliveries/{dead['id']}/replay", "replay"):
+                answered = await acme.call("POST", f"webhooks/{made['id']}/{path}", "key")
+                assert answered.status_code == status, answered.text
 
     async def test_only_administrators_see_and_change_them(self, staffed: Service, receiver: Receiver) -> None:
         made = await hook(staffed, receiver, "*")

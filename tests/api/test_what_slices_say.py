@@ -159,6 +159,11 @@ def test_two_slices_do_not_say_of_one_thing() -> None:
         gathered([CRM, replace(TELEPHONY, events=CRM.events)])
 
 
+def test_what_an_event_tells_of_is_shown_by_a_permission_there_is() -> None:
+    with pytest.raises(ValueError, match=r"contact\.created is shown by contacts:read, which no slice has"):
+        gathered([replace(CRM, permissions=())])
+
+
 async def test_what_slices_have_to_be_done_is_done_and_told(acme: Service) -> None:
     """Each job is defined, under a name of its own that says whose it is."""
     jobs = [one.name for of in SLICES.slices for make in of.jobs for one in make(acme.shared)]

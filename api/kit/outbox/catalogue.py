@@ -44,6 +44,7 @@ class EventType(Generic[P]):
 
     Args:
         named_by: the member of the payload that says which one it is of; with the noun it is the event's subject.
+        shown_by: the permission under which everybody else sees what it tells of: a webhook is no way around it.
         source: `requests` write each one; `calls` are written only while somebody wants the kind, since there are many.
     """
 
@@ -51,6 +52,7 @@ class EventType(Generic[P]):
     description: str
     payload: type[P]
     named_by: str
+    shown_by: str
     source: Literal["requests", "calls"] = "requests"
 
     def schema(self) -> dict[str, Any]:
@@ -90,6 +92,9 @@ class Catalogue:
 
     def __contains__(self, name: str) -> bool:
         return name in self._kinds
+
+    def __getitem__(self, name: str) -> EventType[Any]:
+        return self._kinds[name]
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ from acd.switch.sip_port import SipPort
 from acd.wire_text import LONGEST_LINE, fit
 from sip import events as sip_events
 from sip.digest import DigestCredentials
+from sip.flow import default_port
 from sip.registration import RegistrationPlan
 from sip.source import address_of
 from sip.uri import Uri
@@ -58,7 +59,7 @@ def _proxy(line: TrunkLine) -> tuple[Uri, ...]:
     if line.registration is None or not line.registration.outbound_proxy:
         return ()
     host, port = host_port(line.registration.outbound_proxy)
-    transport = (("transport", "tcp"),) if line.transport == "tcp" else ()
+    transport = (("transport", line.transport),) if line.transport != "udp" else ()
     return (Uri("sip", None, host, port, params=(*transport, ("lr", None))),)
 
 
@@ -191,7 +192,8 @@ class Lines:
         self._say(line, up=False, detail="not registered yet")  # until the carrier has said yes
         host, port = host_port(registration.registrar)
         route = _proxy(line.line)
-        next_hop = (route[0].host, route[0].port or 5060) if route else (host, port or 5060)
+        usual = default_port(line.line.transport)
+        next_hop = (route[0].host, route[0].port or usual) if route else (host, port or usual)
         flow = self._sip.flow_to(line.line.transport, next_hop, line.tenant)
         contact_user = self._contact_user(line)
         self._directory.learn_contact(contact_user, line.tenant, line.line.id)
@@ -268,7 +270,8 @@ class Lines:
             return ()
         proxy = _proxy(line.line)
         wanted = self._sip.service_route(line.name) if line.is_registering else ()
-        if proxy and wanted and (wanted[0].host, wanted[0].port or 5060) == (proxy[0].host, proxy[0].port or 5060):
+        usual = default_port(line.line.transport)
+        if proxy and wanted and (wanted[0].host, wanted[0].port or usual) == (proxy[0].host, proxy[0].port or usual):
             return wanted  # it names the proxy itself
         return (*proxy, *wanted)
 
@@ -314,7 +317,7 @@ class Lines:
         line.is_denied = False
         line.unresolved = ""
         host, port = host_port(line.line.peer)
-        flow = self._sip.flow_to(line.line.transport, (host, port or 5060), line.tenant)
+        flow = self._sip.flow_to(line.line.transport, (host, port or default_port(line.line.transport)), line.tenant)
         self._sip.options(line.name, Uri("sip", None, host, port), flow, patience_s=line.line.answer_within_s)
 
     def _answered_probe(self, event: sip_events.OptionsAnswered) -> None:

@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 from fastapi import FastAPI
 
-from acd import data_lock, data_modes
+from acd import certificates, data_lock, data_modes
 from acd.bus import MemoryBus
 from acd.client import VoiceClient
-from acd.config import Listen, VoiceSettings
+from acd.config import Listen, TlsFiles, VoiceSettings
 from acd.core.ids import TenantId
 from acd.data_lock import DataLock, Doing
 from acd.errors import CannotStart
@@ -132,8 +132,8 @@ def voice_settings(settings: Settings, *, accept_clock: bool = False) -> VoiceSe
     defaults = VoiceSettings()
     listen = tuple(
         Listen(transport=transport, host=host, port=port)
-        for host, port in (split_address(address) for address in settings.sip.listen)
         for transport in settings.sip.transports
+        for host, port in settings.sip.addresses(transport)
     )
     return VoiceSettings(
         listen=listen,
@@ -156,6 +156,7 @@ def voice_settings(settings: Settings, *, accept_clock: bool = False) -> VoiceSe
         probe_phone_misses=settings.sip.probe_phone_misses,
         phone_answer_within_s=settings.sip.phone_answer_within_s,
         force_rport=settings.sip.force_rport,
+        tls=TlsFiles(certificate=settings.sip.tls_certificate, key=settings.sip.tls_key, ca=settings.sip.tls_ca),
         contacts_per_device=settings.sip.contacts_per_device,
         tcp_strangers_per_source=settings.sip.strangers_per_source,
         tcp_stranger_idle_s=settings.sip.stranger_idle_s,
@@ -254,6 +255,7 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack, signals: 
     from acd.runtime import Given, Voice  # noqa: PLC0415
 
     voice_wanted = voice_settings(settings, accept_clock=accept_clock)
+    certificates.check(voice_wanted)  # a predecessor is not asked to go for a start that comes to nothing
     before = await predecessor(settings, _addresses(settings, voice_wanted)) if takes_over else None
     stack.enter_context(_data_checked(settings.data))
     _say(settings, "opening the databases, bringing them up to date")
@@ -294,7 +296,7 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack, signals: 
 def _addresses(settings: Settings, voice: VoiceSettings) -> list[Address]:
     """All that we are to listen on."""
     http = settings.http
-    kinds = {"udp": socket.SOCK_DGRAM, "tcp": socket.SOCK_STREAM}
+    kinds = {"udp": socket.SOCK_DGRAM, "tcp": socket.SOCK_STREAM, "tls": socket.SOCK_STREAM}
     return [
         Address(socket.SOCK_STREAM, http.host, http.port, lambda: _listen(settings).close()),
         *(Address(kinds[one.transport], one.host, one.port, partial(_check_sip, (one,))) for one in voice.listen),

@@ -42,7 +42,8 @@ class Authority:
         """A certificate with its key, in one file, or two.
 
         Args:
-            names: `sip:…` is a URI, what reads as an address an address, all else DNS; none: no subjectAltName.
+            names: `sip:…` is a URI, what reads as an address an address, all else, and what stands behind `dns:`, a name; none: no
+                subjectAltName.
             days: until it has expired; negative: since.
         """
         key = ec.generate_private_key(ec.SECP256R1())
@@ -74,4 +75,4 @@ def _general(text: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(text))
     except ValueError:
-        return x509.DNSName(text)
+        return x509.DNSName(text.removeprefix("dns:"))

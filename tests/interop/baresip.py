@@ -65,17 +65,13 @@ def ports() -> tuple[int, int]:
 class Baresip:
     """One running baresip; `async with` it."""
 
-    def __init__(self, folder: Path, sip: int, control: int, account: str, frequency: float, *, authority: Path | None = None) -> None:
-        """Args:
-        authority: in PEM: whose word about servers it takes.
-        """
+    def __init__(self, folder: Path, sip: int, control: int, account: str, frequency: float) -> None:
         needs_baresip()
         folder.mkdir(parents=True)
         self.folder = folder
         self._control = control
         tone_file(folder / "tone.wav", frequency)
-        trust = "" if authority is None else f"sip_cafile {authority}\n"
-        (folder / "config").write_text(CONFIG.format(sip=sip, control=control, folder=folder, modules=MODULES) + trust)
+        (folder / "config").write_text(CONFIG.format(sip=sip, control=control, folder=folder, modules=MODULES))
         (folder / "accounts").write_text(account + "\n")
         (folder / "contacts").write_text("")
         self._events: list[dict] = []

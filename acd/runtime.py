@@ -232,6 +232,7 @@ class Voice:
             may_reach=self._may_send,
             on_denied=self._on_denied,
             on_unresolved=self._on_unresolved,
+            on_unproven=lambda flow, why: self.lines.unproven(flow.remote[0], why),
             tcp_strangers_per_source=self._settings.tcp_strangers_per_source,
             tcp_stranger_idle_s=self._settings.tcp_stranger_idle_s,
             tls=self._certificate.contexts if self._certificate is not None else None,

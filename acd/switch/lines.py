@@ -76,6 +76,8 @@ class _Line:
     """What was asked last went to an address that the operator does not allow."""
     unresolved: str = ""
     """The host that had no address when it was asked last."""
+    unproven: str = ""
+    """Why the peer that was reached last under TLS has not proved to be it."""
     nameless: str = ""
     """The same, as the log was told: once when it begins, once when it is over."""
     is_registering: bool = False
@@ -102,6 +104,8 @@ def _why(line: _Line) -> str | None:
     """Why nothing was sent; None: it was."""
     if line.is_denied:
         return NOT_ALLOWED
+    if line.unproven:
+        return fit(f"TLS: {line.unproven}", LONGEST_LINE)
     return fit(f"{line.unresolved} has no address", LONGEST_LINE) if line.unresolved else None
 
 
@@ -290,6 +294,12 @@ class Lines:
             if host in line.hosts:
                 self._miss(line, host, error)
 
+    def unproven(self, host: str, why: str) -> None:
+        """Who answers at this host has not proved to be it: nothing was sent there."""
+        for line in self._lines.values():
+            if host in line.hosts:
+                line.unproven = why
+
     def _miss(self, line: _Line, host: str, error: OSError) -> None:
         line.unresolved = host
         if line.nameless != host:
@@ -315,7 +325,7 @@ class Lines:
     def _probe(self, line: _Line) -> None:
         line.timer = None
         line.is_denied = False
-        line.unresolved = ""
+        line.unresolved = line.unproven = ""
         host, port = host_port(line.line.peer)
         flow = self._sip.flow_to(line.line.transport, (host, port or default_port(line.line.transport)), line.tenant)
         self._sip.options(line.name, Uri("sip", None, host, port), flow, patience_s=line.line.answer_within_s)
@@ -330,7 +340,7 @@ class Lines:
     def _registered(self, event: sip_events.RegistrationUp) -> None:
         line = self._by_name.get(event.registration)
         if line is not None:
-            line.unresolved = ""
+            line.unresolved = line.unproven = ""
             self._regard_name(line)
             self._spawn(self._learn_addresses(line, event.came_from))
             self._say(line, up=True, detail=None)
@@ -341,7 +351,7 @@ class Lines:
             self._regard_name(line)
             self._say(line, up=False, detail=_why(line) or fit(f"registration: {event.status} {event.reason}", LONGEST_LINE))
             line.is_denied = False
-            line.unresolved = ""
+            line.unresolved = line.unproven = ""
         self._leaving.discard(event.registration)
         if not self._leaving:
             self._all_gone.set()

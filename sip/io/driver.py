@@ -63,6 +63,7 @@ class SipEndpoint:
         tcp_stranger_idle_s: float = STRANGER_IDLE_S,
         transports: Mapping[TransportName, Kind] = TRANSPORTS,
         tls: Contexts | None = None,
+        on_unproven: Callable[[Flow, str], None] | None = None,
     ) -> None:
         """Args:
         on_event: called for each event, synchronously, in order; it may call the user agent.
@@ -72,6 +73,7 @@ class SipEndpoint:
         on_denied: told of a request that was not sent for that reason, before the user agent hears that its flow failed.
         transports: what may be listened on, by name.
         tls: what handshakes are made with; needed where TLS is listened on.
+        on_unproven: told why a peer that was to prove itself has not, before the user agent hears that its flow failed.
         on_unresolved: told of a message that was not sent since its host has no address, before the user agent hears of it too.
         """
         self.user_agent = user_agent
@@ -88,6 +90,7 @@ class SipEndpoint:
         user_agent.let_in = self.transports.let_in
         user_agent.bound = self._bound
         self._tls = tls
+        self._on_unproven = on_unproven
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: float | None = None
         self._is_draining = False
@@ -130,6 +133,7 @@ class SipEndpoint:
             self._patience,
             self.user_agent.connections_in_use,
             self._tls,
+            self._on_unproven or (lambda _flow, _why: None),
         )
         try:
             for transport, host, port in self._listen:

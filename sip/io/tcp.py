@@ -246,11 +246,14 @@ class TcpConnections:
             for flow in {flow for _, flow in self._opening.pop(key, ())}:
                 trace.trouble(flow, f"cannot connect: {trace.words(error)}")
                 if not self._closed:
-                    self._on_lost(flow)
+                    self._tell_unopened(flow, error)
             return
         for octets, flow in self._opening.pop(key, ()):
             connection.is_called(flow.remote)
             connection.write(octets)
+
+    def _tell_unopened(self, flow: Flow, _error: OSError) -> None:
+        self._on_lost(flow)
 
     def _accepted(self) -> Connection:
         """One that its far end has opened."""

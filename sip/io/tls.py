@@ -119,6 +119,10 @@ async def open_tls(shell: Shell, address: HostPort) -> "TlsConnections":
     return made
 
 
+class NoHandshakeError(OSError):
+    """Somebody is there, and has not proved to be who was asked for, or does not speak to us."""
+
+
 class TlsConnection(Connection):
     """One connection, whoever opened it: octets go through `ssl.SSLObject` between the loop and the parser."""
 
@@ -149,7 +153,7 @@ class TlsConnection(Connection):
         self._is_shaken = self._has_failed = False
         self._deadline: asyncio.TimerHandle | None = None
         self.shaken: asyncio.Future[None] | None = None if remote is None else asyncio.get_running_loop().create_future()
-        """Of one opened from here: done with its handshake, or why there is none (OSError)."""
+        """Of one opened from here: done with its handshake, or why there is none (NoHandshakeError)."""
 
     @property
     def key(self) -> HostPort:
@@ -233,7 +237,7 @@ class TlsConnection(Connection):
         if self.shaken is None:
             trace.trouble(self.flow, f"no TLS: {words}")
         elif not self.shaken.done():
-            self.shaken.set_exception(OSError(words))
+            self.shaken.set_exception(NoHandshakeError(words))
             self.shaken.exception()  # seen: whoever opened it may be gone
         self._send_out()
         super().close()
@@ -289,6 +293,7 @@ class TlsConnections(TcpConnections):
     def __init__(self, shell: Shell, contexts: Contexts) -> None:
         super().__init__(shell)
         self.contexts = contexts
+        self._on_unproven = shell.on_unproven
         self.failures: Counter[str] = Counter()
         """Handshakes that came to nothing, by reason."""
         self.handshakes = 0
@@ -320,9 +325,11 @@ class TlsConnections(TcpConnections):
 
     async def _dial(self, remote: HostPort, key: HostPort) -> Connection:
         asked = self._proven.get(remote, key[0]) if is_numeric(key[0]) else key[0]
-        _, connection = await self._loop.create_connection(
-            lambda: TlsConnection(self, self.address, self._limits, remote, key, asked), *remote
-        )
+        try:
+            connection = TlsConnection(self, self.address, self._limits, remote, key, asked)
+        except ValueError as error:  # it cannot be asked for: an empty label, or one too long
+            raise NoHandshakeError(f"{asked[:80]!r} is no name: {error}") from error
+        await self._loop.create_connection(lambda: connection, *remote)
         assert connection.shaken is not None
         try:
             await connection.shaken
@@ -330,6 +337,11 @@ class TlsConnections(TcpConnections):
             if not connection.shaken.done() or connection.shaken.cancelled():
                 connection.fail(*TOO_LATE)
         return connection
+
+    def _tell_unopened(self, flow: Flow, error: OSError) -> None:
+        if isinstance(error, NoHandshakeError):
+            self._on_unproven(flow, str(error))
+        super()._tell_unopened(flow, error)
 
     def shook(self, connection: TlsConnection) -> None:
         """A handshake is done."""

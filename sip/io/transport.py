@@ -88,6 +88,8 @@ class Shell(NamedTuple):
     """The far ends of flows that calls and registrations go by."""
     tls: Contexts | None = None
     """What handshakes are made with; None: nothing is listened on that has any."""
+    on_unproven: Callable[[Flow, str], None] = lambda _flow, _why: None
+    """Whom a flow was to reach has not proved to be it, in words; that it could not be opened is told after it."""
 
 
 class Transport(Protocol):

@@ -22,6 +22,7 @@ from sip.events import (
     SessionEnded,
     SessionFailed,
 )
+from sip.flow import Flow
 from sip.headers.name_addr import NameAddr
 from sip.io.driver import SipEndpoint
 from sip.io.resolver import Resolver
@@ -282,6 +283,28 @@ async def test_a_server_that_is_not_who_was_asked_for_is_not_spoken_to(
     assert a.failures() == {reason: 1}
     assert not any(isinstance(one, IncomingInvite) for one in b.events)
     assert words in caplog.text
+
+
+@pytest.mark.parametrize("host", ["x..example.com", ".example.com", f"{'x' * 64}.example.com"])
+async def test_a_name_that_no_certificate_can_have_fails_at_once_and_again(phones, host):
+    """RFC 1035 §2.3.4; it may stand in anybody's Contact."""
+    a, b = await phones(), await phones()
+    for _ in range(2):
+        a.events.clear()
+        flow = Flow("tls", (HOST, a.port), (host, b.port), said=True)
+        a.agent.options("probe", Uri("sip", None, "nowhere.example"), flow, a.endpoint.now())
+        a.endpoint.flush()
+        assert (await a.wait(OptionsAnswered)).status is None
+    assert not a.endpoint.failures
+
+
+async def test_why_a_peer_has_not_proved_itself_is_told_before_the_flow_fails(phones, authority):
+    told = []
+    a = await phones(on_unproven=lambda flow, why: told.append((flow.remote[0], why, list(a.events))))
+    b = await phones(contexts(authority, authority.issue("other.example.com", file="others.pem")))
+    a.ask(b.port, DOMAIN)
+    assert (await a.wait(OptionsAnswered)).status is None
+    assert told == [(DOMAIN, "the certificate is not that of sip.example.com, but of other.example.com", [])]
 
 
 async def test_tls_1_1_is_refused(phones):

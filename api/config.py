@@ -208,6 +208,10 @@ class Sip(_Group):
             raise ValueError("`tls_key` is the key of a certificate, and `tls_certificate` names none")
         if "tls" in self.transports and not self.tls_listen and any(split_address(one)[1] == 65535 for one in self.listen):
             raise ValueError("there is no port above 65535 for TLS; `tls_listen` names another")
+        if {"tcp", "tls"} <= set(self.transports):
+            for host, port in self.addresses("tls"):
+                if port and (host, port) in self.addresses("tcp"):
+                    raise ValueError(f"{host}:{port} would be listened on for TCP and for TLS; `tls_listen` names another")
         return self
 
     def addresses(self, transport: str) -> tuple[tuple[str, int], ...]:

@@ -217,7 +217,11 @@ class Dialog:
     def _choose_flow(self) -> Flow:
         """Where requests of this dialog go: the first route, else the remote target, else (NAT, living connections) back over the flow."""
         if self.route_set:
-            return flow_to(self.route_set[0].uri, self.flow)
+            to, flow = flow_to(self.route_set[0].uri, self.flow), self.flow
+            # Deviation: RFC 5923 §5 wants `alias` in Via before a connection of theirs is used so. A proxy that names itself by address has
+            # no certificate of that, and could not be connected to; this is the connection it speaks over.
+            is_theirs = flow.is_protected and flow.transport == to.transport and flow.remote[0] == to.remote[0]
+            return flow if is_theirs and not self.has_lost_connection else to
         goes_back = not self.has_lost_connection if self.flow.is_reliable else self.is_nat
         if (goes_back and self._may_go(self.flow)) or not self.remote_target.is_sip:
             return self.flow

@@ -494,10 +494,12 @@ def _check_sip(listen: Sequence[Listen]) -> None:
     """Raises: OSError: an address is taken or not ours, before the databases have anything of this start."""
     from acd.runtime import check_addresses  # noqa: PLC0415 - as in `_start`
 
-    try:
-        check_addresses(listen)
-    except OSError as error:
-        raise OSError(error.errno, f"{error.strerror}{_another(error, 'SIP', 'LISTEN', 'LISTEN')}") from error
+    for one in listen:
+        setting = "TLS_LISTEN" if one.transport == "tls" else "LISTEN"
+        try:
+            check_addresses((one,))
+        except OSError as error:
+            raise OSError(error.errno, f"{error.strerror}{_another(error, 'SIP', setting, setting)}") from error
 
 
 def _another(error: OSError, group: str, port: str, host: str) -> str:

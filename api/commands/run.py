@@ -255,8 +255,9 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack, signals: 
     from acd.runtime import Given, Voice  # noqa: PLC0415
 
     voice_wanted = voice_settings(settings, accept_clock=accept_clock)
-    certificates.check(voice_wanted)  # a predecessor is not asked to go for a start that comes to nothing
-    before = await predecessor(settings, _addresses(settings, voice_wanted)) if takes_over else None
+    certificate = partial(certificates.check, voice_wanted)
+    before = await predecessor(settings, _addresses(settings, voice_wanted), certificate) if takes_over else None
+    certificate()
     stack.enter_context(_data_checked(settings.data))
     _say(settings, "opening the databases, bringing them up to date")
     _room_for_connections()

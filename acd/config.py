@@ -18,9 +18,20 @@ InfoDigits = Literal["allowed", "shown", "never"]
 class Listen(msgspec.Struct, frozen=True, kw_only=True):
     """One SIP socket."""
 
-    transport: Literal["udp", "tcp"]
+    transport: Literal["udp", "tcp", "tls"]
     host: str = "0.0.0.0"
     port: int = 5060
+
+
+class TlsFiles(msgspec.Struct, frozen=True, kw_only=True):
+    """What SIP over TLS proves itself with, and whom it believes; files in PEM."""
+
+    certificate: Path | None = None
+    """Ours, and behind it those that lead to its authority; None: one of our own is made in the data directory."""
+    key: Path | None = None
+    """Its private key; None: in the same file."""
+    ca: Path | None = None
+    """Authorities whose word about servers we connect to is believed beside those of the system."""
 
 
 class VoiceSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,10 +76,11 @@ class VoiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     """So many probes without any answer, one at once after the other, and a phone is not rung. A site may say otherwise."""
     force_rport: bool = False
     """Phones that ask for no `rport` (RFC 3581 §3) are answered and reached at the port they send from. A site may say otherwise."""
+    tls: TlsFiles = TlsFiles()
     contacts_per_device: int = 10
     """Contacts that one device may have bound; one more replaces the one that would expire first."""
     tcp_strangers_per_source: int = 256
-    """TCP connections from one address on which nobody has registered or called yet."""
+    """TCP connections from one address on which nobody has registered or called yet; as many over TLS."""
     tcp_stranger_idle_s: float = 60.0
     """Such a connection is closed after so long without a message."""
     phone_shows: str = "{queue} · {caller}"

@@ -25,6 +25,7 @@ from acd.brake import Brake
 from acd.bus import Bus, MemoryBus
 from acd.call_log import CallLog
 from acd.cdr_feed import CdrFeed, instant
+from acd.certificates import LOOK_S, SipCertificate
 from acd.clock import Clock
 from acd.config import Listen, VoiceSettings
 from acd.core import inputs as inp
@@ -168,6 +169,9 @@ class Voice:
         """Kind of SIP event -> who takes it; the rest is for whoever reads traces."""
         self.sip: SipPort
         self._endpoint: SipEndpoint
+        self._certificate: SipCertificate | None = None
+        """Where TLS is listened on."""
+        self._certifying: asyncio.Task[None] | None = None
 
     @classmethod
     async def start(cls, settings: VoiceSettings, given: Given, guard: Guard | None = None) -> Voice:
@@ -198,6 +202,8 @@ class Voice:
             raise
         voice._watching = asyncio.create_task(voice._watch(), name="watch")
         voice._braking = asyncio.create_task(voice._look_after_money(), name="money")
+        if voice._certificate is not None:
+            voice._certifying = asyncio.create_task(voice._look_after(voice._certificate), name="certificate")
         return voice
 
     @staticmethod
@@ -215,6 +221,9 @@ class Voice:
 
     async def _open_sip(self) -> None:
         user_agent = self.phones.user_agent(self._digest_secret())
+        if any(one.transport == "tls" for one in self._settings.listen):
+            self._certificate = SipCertificate(self._settings)
+            self._certificate.start(time.time())
         listen = [(listen.transport, listen.host, listen.port) for listen in self._settings.listen]
         self._endpoint = SipEndpoint(
             user_agent,
@@ -223,8 +232,10 @@ class Voice:
             may_reach=self._may_send,
             on_denied=self._on_denied,
             on_unresolved=self._on_unresolved,
+            on_unproven=lambda flow, why: self.lines.unproven(flow.remote[0], why),
             tcp_strangers_per_source=self._settings.tcp_strangers_per_source,
             tcp_stranger_idle_s=self._settings.tcp_stranger_idle_s,
+            tls=self._certificate.contexts if self._certificate is not None else None,
         )
         self._awaited = set(self.switch.adoption.tenants())
         try:
@@ -673,6 +684,14 @@ class Voice:
                     self._counting[tenant] = asyncio.create_task(self._count_again(tenant, brake), name=f"count {tenant}")
             await asyncio.sleep(WATCH_S)
 
+    async def _look_after(self, certificate: SipCertificate) -> None:
+        while True:
+            await asyncio.sleep(LOOK_S)
+            try:
+                await asyncio.to_thread(certificate.look, time.time())
+            except Exception:
+                log.exception("! the certificate of SIP over TLS could not be looked at")
+
     async def _count_again(self, tenant: TenantId, brake: Brake) -> None:
         """Records of what a crash has cut are a moment late; another balance is another count."""
         exchange = self._exchanges.get(tenant)
@@ -762,6 +781,8 @@ class Voice:
         figures["fernamt_main_cpu_seconds_total"] = cpu.user + cpu.system
         figures |= self._media_figures
         figures |= {f"fernamt_sip_{name}": value for name, value in self._endpoint.figures().items()}
+        if self._certificate is not None:
+            figures |= {f"fernamt_sip_{name}": value for name, value in self._certificate.figures().items()}
         figures |= {f"fernamt_sip_{name}_total": self.sip.user_agent.counters[name] for name in SIP_COUNTERS}
         for tenant, exchange in self._exchanges.items():
             label = f'{{tenant="{tenant}"}}'
@@ -905,7 +926,7 @@ class Voice:
     async def _end(self, exchanges: Sequence[TenantExchange]) -> None:
         errors = await asyncio.gather(*(exchange.close() for exchange in exchanges), return_exceptions=True)
         await self._endpoint.close()
-        beside = [task for task in (self._watching, self._braking, *self._counting.values()) if task is not None]
+        beside = [task for task in (self._watching, self._braking, self._certifying, *self._counting.values()) if task is not None]
         for task in beside:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
@@ -925,7 +946,7 @@ def check_addresses(listen: Sequence[Listen]) -> None:
     for one in listen:
         kind = socket.SOCK_DGRAM if one.transport == "udp" else socket.SOCK_STREAM
         with socket.socket(socket.AF_INET6 if ":" in one.host else socket.AF_INET, kind) as trial:
-            if one.transport == "tcp":
+            if one.transport != "udp":
                 trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 trial.bind((one.host, one.port))

@@ -75,7 +75,7 @@ class TrunkLine(msgspec.Struct, frozen=True, kw_only=True):
     id: TrunkId
     peer: str
     """`host[:port]` of the carrier or PBX that outbound calls go to."""
-    transport: Literal["udp", "tcp"] = "udp"
+    transport: Literal["udp", "tcp", "tls"] = "udp"
     sources: tuple[str, ...] = ()
     """IP networks its calls come from (IP authentication), e.g. `203.0.113.0/28`. None given and registered: the Contact we registered,
     or the addresses of registrar and peer."""

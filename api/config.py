@@ -152,8 +152,17 @@ class Sip(_Group):
     """Where phones and trunks reach us."""
 
     listen: Listed = ("0.0.0.0:5060",)
-    """Addresses; each is opened for every transport."""
-    transports: Annotated[tuple[Literal["udp", "tcp"], ...], NoDecode, BeforeValidator(_listed)] = ("udp", "tcp")
+    """Addresses; each is opened for UDP and TCP, as far as `transports` has them."""
+    transports: Annotated[tuple[Literal["udp", "tcp", "tls"], ...], NoDecode, BeforeValidator(_listed)] = ("udp", "tcp")
+    """`tls` listens at `tls_listen`."""
+    tls_listen: Listed = ()
+    """Addresses for TLS; none: the hosts of `listen`, each a port above (5061 beside 5060)."""
+    tls_certificate: Path | None = None
+    """Our certificate in PEM, those that lead to its authority behind it, read again when it changes; None: one of our own is made."""
+    tls_key: Path | None = None
+    """Its private key in PEM, without a password; None: in the same file."""
+    tls_ca: Path | None = None
+    """Authorities in PEM that servers we connect to may be certified by, beside those of the system."""
     advertised: str | None = None
     """Address that phones and trunks see in Contact, Via and SDP; None: the one the peer reaches us at."""
     realm: str = Field(default="fernamt", pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,62}$")
@@ -191,6 +200,33 @@ class Sip(_Group):
         for one in value:
             split_address(one)
         return value
+
+    @field_validator("tls_listen")
+    @classmethod
+    def _tls_listen(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            split_address(one)
+        return value
+
+    @model_validator(mode="after")
+    def _tls(self) -> Sip:
+        if self.tls_key is not None and self.tls_certificate is None:
+            raise ValueError("`tls_key` is the key of a certificate, and `tls_certificate` names none")
+        if "tls" in self.transports and not self.tls_listen and any(split_address(one)[1] == 65535 for one in self.listen):
+            raise ValueError("there is no port above 65535 for TLS; `tls_listen` names another")
+        if {"tcp", "tls"} <= set(self.transports):
+            for host, port in self.addresses("tls"):
+                if port and (host, port) in self.addresses("tcp"):
+                    raise ValueError(f"{host}:{port} would be listened on for TCP and for TLS; `tls_listen` names another")
+        return self
+
+    def addresses(self, transport: str) -> tuple[tuple[str, int], ...]:
+        """Host and port of every socket for a transport; port 0 is any that is free."""
+        if transport != "tls":
+            return tuple(split_address(one) for one in self.listen)
+        if self.tls_listen:
+            return tuple(split_address(one) for one in self.tls_listen)
+        return tuple((host, port and port + 1) for host, port in map(split_address, self.listen))
 
 
 class Http(_Group):

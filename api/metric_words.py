@@ -124,6 +124,28 @@ HELP = {
     "fernamt_sip_put_aside_total": "SIP messages that came before a new process had taken up its calls; they were read afterwards.",
     "fernamt_sip_tcp_strangers_silent_total": "SIP/TCP connections of strangers that were closed because no whole message came in time.",
     "fernamt_sip_tcp_connections_refused_total": "SIP/TCP connections that were closed at once because there was no room for another one.",
+    # SIP over TLS
+    "fernamt_sip_tls_connections": "Open SIP/TLS connections, those in their handshake among them.",
+    "fernamt_sip_tls_strangers": "Open SIP/TLS connections on which nobody has proved who he is.",
+    "fernamt_sip_tls_known_displaced_total": (
+        "Open SIP/TLS connections of registered phones or callers that made room for newer ones: their source had more than a thousand, or "
+        "had most where all places were taken."
+    ),
+    "fernamt_sip_tls_strangers_displaced_total": (
+        "SIP/TLS connections of strangers that were closed to make room for newer ones of the same source."
+    ),
+    "fernamt_sip_tls_strangers_silent_total": "SIP/TLS connections of strangers that were closed because no whole message came in time.",
+    "fernamt_sip_tls_connections_refused_total": "SIP/TLS connections that were closed at once because there was no room for another one.",
+    "fernamt_sip_tls_handshakes_total": "TLS handshakes that were done, both ways.",
+    "fernamt_sip_tls_handshake_failures_total": (
+        "TLS handshakes that came to nothing, by reason: `timeout`, `closed` (the far end left), `not_tls`, `version`, `cipher` (none in "
+        "common), `certificate` (one side does not accept the other's), `identity` (it is somebody else's), `other`."
+    ),
+    "fernamt_sip_tls_certificate_expires_timestamp_seconds": "Until when the certificate of SIP over TLS holds, in Unix seconds.",
+    "fernamt_sip_tls_certificate_refused": (
+        "1: the files hold a certificate that cannot be used, and the one before is in force; the log says why."
+    ),
+    "fernamt_sip_tls_certificate_reloads_total": "New certificates of SIP over TLS that were read while the service ran.",
     # media workers
     "fernamt_media_legs": "Parties whose audio a media worker carries.",
     "fernamt_media_bridges": "Pairs of parties whose audio is relayed to each other, by media worker.",

@@ -18,6 +18,7 @@ from sip.events import Event, IncomingInvite, MessageDropped, RegistrationDown, 
 from sip.flow import Flow, HostPort, TransportName
 from sip.headers.name_addr import NameAddr
 from sip.io.driver import SipEndpoint
+from sip.io.transport import Contexts
 from sip.message import Request
 from sip.overload import OverloadPolicy
 from sip.registration import RegistrationPlan
@@ -51,14 +52,23 @@ class PhoneBank:
     """One user agent on one port, shared by lines."""
 
     def __init__(
-        self, address: str = "127.0.0.1", port: int = 0, transport: TransportName = "udp", *, agent_name: str = "Fernamt synthetic phone"
+        self,
+        address: str = "127.0.0.1",
+        port: int = 0,
+        transport: TransportName = "udp",
+        *,
+        agent_name: str = "Fernamt synthetic phone",
+        tls: Contexts | None = None,
     ) -> None:
+        """Args:
+        tls: what handshakes are made with, where the transport is TLS.
+        """
         self.address = address
         self.transport = transport
         # A generator must never be the one who refuses.
         overload = OverloadPolicy(invites_per_s=1e6, burst=1_000_000, live_sessions=1_000_000)
         self.user_agent = UserAgent(UserAgentConfig(agent_name=agent_name, classify=_everybody, overload=overload), new_id)
-        self._endpoint = SipEndpoint(self.user_agent, [(transport, address, port)], self._on_event)
+        self._endpoint = SipEndpoint(self.user_agent, [(transport, address, port)], self._on_event, tls=tls)
         self._lines: dict[str, Line] = {}
         self._takers: dict[str, Taker] = {}
         self.dropped: list[str] = []

@@ -12,6 +12,7 @@ User agent (pure)
     living                                                the same to live on
     usage/                                                what is done with the requests of a method; the table that Allow is made from
     digest guard registrar registration                   RFC 7616; who may guess; §10 both sides
+    domain_identity                                       whose a certificate is (RFC 5922)
     classified overload share fair_rate fair_places       who sends an INVITE; admission; whose it is; a rate, and places, fairly shared
     strangers                                             connections of those who have not said who they are
     events config core commands user_agent                what is reported, told, held, asked; the five methods

@@ -86,7 +86,7 @@ class Commands(UserAgentCore):
             ("To", str(to.without_params())),
             ("Call-ID", call_id),
             ("CSeq", "1 INVITE"),
-            ("Contact", self.contact(flow, contact_user)),
+            ("Contact", self.contact(flow, contact_user, is_sips="sips" in {target.scheme, *(uri.scheme for uri in route[:1])})),
             *self.invite_headers,
             *(headers_of_request(self.session_timer, None) if self.session_timer else ()),
             *headers,

@@ -4,10 +4,12 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from sip.config import UserAgentConfig
 from sip.dialog import Dialog, DialogKey
 from sip.events import Event
-from sip.flow import Flow, HostPort, IdSource, Way, format_host_port
+from sip.flow import DEFAULT_PORT, Flow, HostPort, IdSource, Way, format_host_port
 from sip.headers.via import parse_vias
 from sip.headers.warning import Warning as WarningValue
 from sip.message import KNOWN_METHODS, Headers, Request
@@ -24,6 +26,10 @@ MISCELLANEOUS = 399
 
 def _nobody_asks(_flow: Flow) -> None:
     pass
+
+
+def _as_named(flow: Flow) -> HostPort | None:
+    return flow.local
 
 
 def _nobody_notes(_session: str) -> None:
@@ -44,6 +50,8 @@ class UserAgentCore:
         self.counters: Counter[str] = Counter()
         self.let_in: Callable[[Flow], None] = _nobody_asks
         """Told the flow of every registration and call that was let in, as proved or by its source; the shell's to set."""
+        self.bound: Callable[[Flow], HostPort | None] = _as_named
+        """Our address where messages of that flow leave; None: nothing listens on its transport. The shell's to set."""
         self.answered_from = ""
         """Host of the response that is being taken."""
         self.answered_over: Flow | None = None
@@ -60,7 +68,7 @@ class UserAgentCore:
         self._on_connection: dict[Way, dict[DialogKey, Session]] = {}
         """The dialogs of each connection: thousands may be lost at once, and each concerns its own only."""
         self._registrations: dict[str, Registration] = {}
-        self._advertised: dict[Flow, tuple[str, str]] = {}
+        self._advertised: dict[Flow, tuple[str, str, str]] = {}
         self._of_account: dict[str, dict[Session, None]] = {}
         """Sessions of who has proved himself, or is called at an address of record."""
         self.session_timer = config.session_timer
@@ -92,13 +100,15 @@ class UserAgentCore:
         """A number in [0, 1), drawn from the id source."""
         return int.from_bytes(hashlib.blake2s(self._ids().encode(), digest_size=4).digest()) / 2**32
 
-    def _addresses(self, flow: Flow) -> tuple[str, str]:
+    def _addresses(self, flow: Flow) -> tuple[str, str, str]:
         found = self._advertised.get(flow)
         if found is None:
-            ours = format_host_port(self.config.advertise(flow) if self.config.advertise else flow.local)
+            bound = replace(flow, local=self.bound(flow) or flow.local)
+            ours = format_host_port(self.config.advertise(bound) if self.config.advertise else bound.local)
             suffix = "" if flow.transport == "udp" else f";transport={flow.transport}"
             # rport (RFC 3581 §3) is always asked for: we send from the port we listen on, and want to be answered there.
-            found = (f"SIP/2.0/{flow.transport.upper()} {ours};rport;branch=z9hG4bK", f"@{ours}{suffix}>")
+            # RFC 5630 §3.1.4: a SIPS URI has no use for ;transport=tls.
+            found = (f"SIP/2.0/{flow.transport.upper()} {ours};rport;branch=z9hG4bK", f"@{ours}{suffix}>", f"@{ours}>")
             if len(self._advertised) > 10_000:  # one entry a peer; a flood of peers must not stay in memory
                 self._advertised.clear()
             self._advertised[flow] = found
@@ -117,7 +127,7 @@ class UserAgentCore:
                 in_line = len(parse_vias(headers.get("Via") or ""))  # a comma may also stand in a quoted parameter
                 headers.stamp_top_via(", ".join([str(stamped), *map(str, vias[1:in_line])]))
         if flow.transport == "udp" and not via.wants_rport:
-            reply_port = via.port or 5060
+            reply_port = via.port or DEFAULT_PORT
             if reply_port != port and not self.config.forces_rport(request, flow):
                 return Flow(flow.transport, flow.local, (host, reply_port))
         return flow
@@ -126,8 +136,14 @@ class UserAgentCore:
         """A fresh Via for a request on this flow."""
         return self._addresses(flow)[0] + self._ids()
 
-    def contact(self, flow: Flow, user: str | None = None) -> str:
-        """Our Contact towards this flow's peer."""
+    def contact(self, flow: Flow, user: str | None = None, *, is_sips: bool = False) -> str:
+        """Our Contact towards this flow's peer.
+
+        Args:
+            is_sips: what it stands in, or answers, has a SIPS URI for its target or first hop: then it is one (RFC 3261 §8.1.1.8, §12.1.1).
+        """
+        if is_sips:
+            return f"<sips:{user or self.config.contact_user}{self._addresses(flow)[2]}"
         return f"<sip:{user or self.config.contact_user}{self._addresses(flow)[1]}"
 
     def send(self, flow: Flow, octets: bytes) -> None:
@@ -206,10 +222,10 @@ class UserAgentCore:
 
     # --- answers
 
-    def warning(self, text: str) -> tuple[str, str]:
+    def warning(self, text: str, code: int = MISCELLANEOUS) -> tuple[str, str]:
         """Why, in words (§20.43: 399 is the miscellaneous warning)."""
         # warn-agent  =  hostport / pseudonym, which is a token
-        return "Warning", str(WarningValue(MISCELLANEOUS, self.config.agent_name.replace(" ", "-"), text[:200]))
+        return "Warning", str(WarningValue(code, self.config.agent_name.replace(" ", "-"), text[:200]))
 
     def answer(self, transaction: ServerTransaction, status: int, now: float, headers: Fields = ()) -> None:
         """A final response of the core itself, with a To tag of its own where the request had none."""

@@ -6,8 +6,9 @@ The life of a dialog is the table below; a pair missing from it is dropped. Ever
 import ipaddress
 from collections.abc import Sequence
 from enum import StrEnum, auto
+from typing import Final
 
-from sip.flow import Flow
+from sip.flow import Flow, TransportName, default_port
 from sip.headers.name_addr import NameAddr
 from sip.machine import Edge, to
 from sip.message import MAX_FORWARDS, Request, Response
@@ -15,6 +16,10 @@ from sip.uri import Uri
 
 DialogKey = tuple[str, str, str]
 """Call-ID, local tag, remote tag ("" for an RFC 2543 peer without one: §12.1.1)."""
+
+
+KNOWN: Final = frozenset({"udp", "tcp", "tls"})
+"""Transports that are left the flow's own for, where a URI asks for them."""
 
 
 class State(StrEnum):
@@ -94,6 +99,12 @@ class Dialog:
         self.has_lost_connection = False
         """The connection that the peer opened is gone: nobody listens at the port it came from."""
         self.send_flow = self._choose_flow()
+
+    @property
+    def is_sips(self) -> bool:
+        """Whether requests of it have a SIPS URI for their target or first hop: our Contact in them is one then (RFC 3261 §8.1.1.8)."""
+        first = self.route_set[0].uri if self.route_set else self.remote_target
+        return "sips" in {first.scheme, self.remote_target.scheme}
 
     @property
     def key(self) -> DialogKey:
@@ -206,24 +217,31 @@ class Dialog:
     def _choose_flow(self) -> Flow:
         """Where requests of this dialog go: the first route, else the remote target, else (NAT, living connections) back over the flow."""
         if self.route_set:
-            return flow_to(self.route_set[0].uri, self.flow)
+            to, flow = flow_to(self.route_set[0].uri, self.flow), self.flow
+            # Deviation: RFC 5923 §5 wants `alias` in Via before a connection of theirs is used so. A proxy that names itself by address has
+            # no certificate of that, and could not be connected to; this is the connection it speaks over.
+            is_theirs = flow.is_protected and flow.transport == to.transport and flow.remote[0] == to.remote[0]
+            return flow if is_theirs and not self.has_lost_connection else to
         goes_back = not self.has_lost_connection if self.flow.is_reliable else self.is_nat
-        if goes_back or not self.remote_target.is_sip:
+        if (goes_back and self._may_go(self.flow)) or not self.remote_target.is_sip:
             return self.flow
         return flow_to(self.remote_target, self.flow)
 
+    def _may_go(self, flow: Flow) -> bool:
+        """RFC 3261 §26.2.2: over every hop a request with a SIPS URI is under the protection of TLS."""
+        return flow.is_protected or self.remote_target.scheme != "sips"
+
 
 def flow_to(uri: Uri, base: Flow) -> Flow:
-    """The flow for a URI (RFC 3263 §4 without SRV: transport parameter or UDP, port or 5060), from the same listening socket.
+    """The flow for a URI (RFC 3263 §4 without SRV: its transport, its port or that transport's own), from the same listening socket.
 
     A private address announced by a peer that we see under a public one is unreachable, and an address that every machine gives to itself
     (loopback, link-local) is the peer's, not ours: then the flow we know is kept. Another host than that flow's is only said.
     """
-    host, port = uri.host, uri.port or 5060
-    transport = "udp"
+    host, transport = uri.host, _transport_to(uri, base)
+    port = uri.port or default_port(transport)
     if uri.params:
         host = (uri.param("maddr") or host).strip("[]")  # RFC 3261 §25.1: maddr=host, so that IPv6 stands in brackets
-        transport = uri.transport if uri.transport in {"tcp", base.transport} else "udp"
     if transport == base.transport and (host, port) == base.remote:
         return base
     seen = base.remote[0]
@@ -231,6 +249,17 @@ def flow_to(uri: Uri, base: Flow) -> Flow:
     if is_other and any(is_such(host) and not is_such(seen) for is_such in (_is_of_the_machine, _is_private)):
         return base
     return Flow(transport, base.local, (host, port), said=base.said or is_other, behalf=base.behalf)
+
+
+def _transport_to(uri: Uri, base: Flow) -> TransportName:
+    """What a URI asks for, as far as we know it."""
+    if uri.scheme == "sips":  # RFC 5630 §3.1.3, §3.1.4: TLS, whatever runs below it and whether ;transport=tcp says so or not
+        return base.transport if base.is_protected else "tls"
+    named = uri.transport
+    if named is None:
+        # Deviation: RFC 3263 §4.1 has UDP where nothing is named. Whom we speak to under protection must ask for less in so many words.
+        return base.transport if base.is_protected else "udp"
+    return named if named in KNOWN or named == base.transport else "udp"
 
 
 def _is_private(host: str) -> bool:
@@ -256,7 +285,7 @@ def is_behind_nat(request: Request, flow: Flow) -> bool:
         same = via.host == flow.remote[0] or ipaddress.ip_address(via.host) == ipaddress.ip_address(flow.remote[0])
     except ValueError:
         return False  # a host name: no statement
-    return not same or (via.port or 5060) != flow.remote[1]
+    return not same or (via.port or default_port(flow.transport)) != flow.remote[1]
 
 
 def uas_dialog(request: Request, local_tag: str, flow: Flow) -> Dialog:

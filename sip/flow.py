@@ -1,6 +1,7 @@
 """One five-tuple a SIP message travels on: RFC 3261 §18 (transport), the word after RFC 5626 §2 ("flow")."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Final
 
 import msgspec
 
@@ -8,6 +9,12 @@ TransportName = str
 """`udp`, `tcp`, and whatever else stands in the registry of transports (`sip.io.registry`), in small letters."""
 HostPort = tuple[str, int]
 Way = tuple[HostPort, HostPort, TransportName]
+
+DEFAULT_PORT = 5060
+DEFAULT_PORTS: Final[Mapping[TransportName, int]] = {"tls": 5061}
+"""RFC 3261 §18.2.1: 5060 for every other."""
+PROTECTED: Final = frozenset({"tls"})
+"""Over which a request with a SIPS URI may go (RFC 3261 §26.2.2)."""
 
 IdSource = Callable[[], str]
 """Gives an unpredictable token (letters and digits, at least 64 bits) at each call: for branch, tag, Call-ID, nonce (RFC 3261 §19.3)."""
@@ -38,6 +45,11 @@ class Flow(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.transport != "udp"
 
     @property
+    def is_protected(self) -> bool:
+        """Whether nobody on the way to that peer reads along or puts in a word."""
+        return self.transport in PROTECTED
+
+    @property
     def way(self) -> Way:
         """The same for a flow that was said and one that was heard: a connection that we opened is lost like any other."""
         return self.remote, self.local, self.transport
@@ -45,6 +57,11 @@ class Flow(msgspec.Struct, frozen=True, omit_defaults=True):
     def __str__(self) -> str:
         """`udp 10.0.0.1:5060>10.0.0.2:5060`, for logs."""
         return f"{self.transport} {format_host_port(self.local)}>{format_host_port(self.remote)}"
+
+
+def default_port(transport: TransportName) -> int:
+    """The port where none is given (RFC 3261 §18.2.1, §19.1.2)."""
+    return DEFAULT_PORTS.get(transport, DEFAULT_PORT)
 
 
 def format_host_port(address: HostPort) -> str:

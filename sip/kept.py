@@ -15,7 +15,7 @@ from sip.dialog import State as DialogState
 from sip.digest import ClientDigest, DigestCredentials
 from sip.errors import ParseError
 from sip.events import EndingFailed
-from sip.flow import Flow, TransportName
+from sip.flow import Flow, TransportName, default_port
 from sip.headers.fields import Headers
 from sip.headers.name_addr import parse_name_addr
 from sip.headers.route import parse_routes
@@ -264,7 +264,7 @@ def _offered(agent: "UserAgentCore", session: str, kept: KeptOffer, now: float, 
     if source.is_reliable:
         # §18.2.2: the connection is gone: one is opened "to the IP address in the 'received' parameter [...], using the port in the
         # 'sent-by' value, or the default port". That address is the one it came from, whatever the header says of it.
-        reply = Flow(source.transport, source.local, (source.remote[0], invite.top_via.port or 5060))
+        reply = Flow(source.transport, source.local, (source.remote[0], invite.top_via.port or default_port(source.transport)))
     routes = invite.record_routes
     peer = invite.contacts[0].uri if kept.contact else invite.from_.uri
     made = RestoredSession(agent, session, invite, _reached_anew(source, routes[0].uri if routes else peer), is_caller=False)

@@ -20,7 +20,7 @@ from sip.dialog import Dialog
 from sip.dialog import State as DialogState
 from sip.digest import ClientDigest, DigestCredentials
 from sip.errors import ParseError
-from sip.flow import Flow, TransportName
+from sip.flow import Flow, TransportName, default_port
 from sip.headers.fields import Headers
 from sip.headers.name_addr import parse_name_addr
 from sip.headers.route import parse_routes
@@ -482,7 +482,7 @@ def _serve(agent: "UserAgentCore", made: Session, request: Request, flow: Flow, 
             parameter [...], using the port in the 'sent-by' value, or the default port"; that address is the one it came from.
     """
     if flow.is_reliable:
-        flow = Flow(flow.transport, flow.local, (flow.remote[0], request.top_via.port or 5060))
+        flow = Flow(flow.transport, flow.local, (flow.remote[0], request.top_via.port or default_port(flow.transport)))
     uas = agent.layer.serve_invite(request, flow, made, now)
     if last_response:
         uas.stop(Timer.TRYING)

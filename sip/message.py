@@ -351,6 +351,12 @@ class Request(_TypedHeaders, msgspec.Struct, frozen=True):
     headers: Headers
     body: bytes = b""
 
+    @property
+    def is_sips(self) -> bool:
+        """Whether it came to, or first to, a SIPS URI: then the Contact of its answers is one (RFC 3261 §12.1.1)."""
+        hops = self.record_routes
+        return self.uri.scheme == "sips" or bool(hops and hops[0].uri.scheme == "sips")
+
     @classmethod
     def build(
         cls, method: str, uri: Uri, headers: Iterable[tuple[str, Value]], body: bytes = b"", content_type: Value | None = None

@@ -131,6 +131,8 @@ class Registrar:
         for contact in request.contacts:
             if not contact.uri.is_sip:
                 return request.response(400, "Contact Is Not A SIP URI")
+            if contact.uri.scheme == "sips" and not flow.is_protected:
+                return request.response(400, "SIPS Contact Over An Unprotected Hop")  # it could not be called (RFC 5630 §3.1.3)
             # Step 7: the contact's own expires, else the header's, else ours.
             own = contact_expires_s(contact)
             expires = own if own is not None else policy.default_expires if header_expires is None else header_expires

@@ -152,7 +152,7 @@ class Agent(Protocol):
     def new_token(self) -> str: ...
     def random_share(self) -> float: ...
     def via(self, flow: Flow) -> str: ...
-    def contact(self, flow: Flow, user: str | None = None) -> str: ...
+    def contact(self, flow: Flow, user: str | None = None, *, is_sips: bool = False) -> str: ...
     def request(
         self, request: Request, flow: Flow, user: ClientUser, now: float, *, patience_s: float | None = None
     ) -> ClientTransaction: ...
@@ -257,7 +257,7 @@ class Registration:
     def _register(self, now: float, expires_s: int) -> None:
         plan = self.plan
         self._sequence_number += 1
-        contact = self.agent.contact(plan.flow, plan.contact_user or plan.aor.user)
+        contact = self._contact()
         fields = [
             ("Via", self.agent.via(plan.flow)),
             *[("Route", f"<{uri}>") for uri in plan.route],
@@ -276,6 +276,12 @@ class Registration:
         request = Request.build("REGISTER", plan.registrar, fields)
         self._transaction = self.agent.request(request, plan.flow, self, now, patience_s=plan.patience_s)
 
+    def _contact(self) -> str:
+        plan = self.plan
+        first = plan.route[0] if plan.route else plan.registrar
+        is_sips = "sips" in {first.scheme, plan.registrar.scheme}
+        return self.agent.contact(plan.flow, plan.contact_user or plan.aor.user, is_sips=is_sips)
+
     def raise_expires(self, _now: float, response: Response) -> None:
         self._expires_s = self._min_expires(response)
 
@@ -289,7 +295,7 @@ class Registration:
         A NAT or the registrar may have written another address into our Contact: then its user part tells which is ours. Of several the one
         that ends first holds, so that a stale one can only make us come sooner; one with 0 is gone already.
         """
-        ours = Uri.parse(self.agent.contact(self.plan.flow, self.plan.contact_user or self.plan.aor.user).strip("<>"))
+        ours = Uri.parse(self._contact().strip("<>"))
         rewritten: list[int] = []
         for contact in response.contacts:
             seconds = contact_expires_s(contact)

@@ -7,7 +7,9 @@ This is the engine: it reads, matches transactions and dialogs, keeps floods and
 method (`sip.usage`). The commands are in `sip.commands`, what it holds in `sip.core`.
 """
 
-from typing import Any
+from typing import Any, Final
+
+from msgspec.structs import replace
 
 from sip.commands import Commands
 from sip.config import UserAgentConfig
@@ -27,6 +29,8 @@ from sip.usage.table import Usages
 
 # What a banned source sends needs reading only where it can belong to a call that was let in.
 NEVER_WITHIN = (b"REGISTER ", b"OPTIONS ")
+SIPS_NOT_ALLOWED: Final = 380
+"""Warning code (RFC 5630 §6.3)."""
 # Whatever tag their To has.
 PARTS_OF_AN_INVITE = frozenset({"ACK", "CANCEL"})
 
@@ -179,6 +183,9 @@ class UserAgent(Commands):
             transaction.receive(request, now)
             return
         is_within = request.to_tag is not None
+        if request.uri.scheme == "sips" and not source.is_protected and method != "ACK":
+            self._refuse_sips(request, flow, now)
+            return
         take = self.usages.early.get(method) if not is_within or method in PARTS_OF_AN_INVITE else None
         if take is not None:
             take(request, source, flow, now)
@@ -188,6 +195,18 @@ class UserAgent(Commands):
             self._receive_within(request, flow, now)
         else:
             self._receive_outside(request, source, flow, now)
+
+    def _refuse_sips(self, request: Request, flow: Flow, now: float) -> None:
+        """RFC 5630 §4, §6.3: a SIPS URI that came without TLS is refused: 416 where nothing of ours listens under TLS, else 480 with
+        warning 380, since the same request will do over another hop.
+        """
+        if self.is_banned(flow, now, is_challenged=request.method == "REGISTER") or not self.has_room(request, flow, now, None):
+            return
+        self.counters["sips_unprotected"] += 1
+        if self.bound(replace(flow, transport="tls")) is None:
+            self.answer_stateless(request, 416, flow)
+        else:
+            self.answer_stateless(request, 480, flow, [self.warning("SIPS Not Allowed", SIPS_NOT_ALLOWED)])
 
     # --- within a dialog: §12.2.2
 

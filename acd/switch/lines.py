@@ -29,6 +29,7 @@ from acd.switch.sip_port import SipPort
 from acd.wire_text import LONGEST_LINE, fit
 from sip import events as sip_events
 from sip.digest import DigestCredentials
+from sip.flow import default_port
 from sip.registration import RegistrationPlan
 from sip.source import address_of
 from sip.uri import Uri
@@ -58,7 +59,7 @@ def _proxy(line: TrunkLine) -> tuple[Uri, ...]:
     if line.registration is None or not line.registration.outbound_proxy:
         return ()
     host, port = host_port(line.registration.outbound_proxy)
-    transport = (("transport", "tcp"),) if line.transport == "tcp" else ()
+    transport = (("transport", line.transport),) if line.transport != "udp" else ()
     return (Uri("sip", None, host, port, params=(*transport, ("lr", None))),)
 
 
@@ -75,6 +76,8 @@ class _Line:
     """What was asked last went to an address that the operator does not allow."""
     unresolved: str = ""
     """The host that had no address when it was asked last."""
+    unproven: str = ""
+    """Why the peer that was reached last under TLS has not proved to be it."""
     nameless: str = ""
     """The same, as the log was told: once when it begins, once when it is over."""
     is_registering: bool = False
@@ -101,6 +104,8 @@ def _why(line: _Line) -> str | None:
     """Why nothing was sent; None: it was."""
     if line.is_denied:
         return NOT_ALLOWED
+    if line.unproven:
+        return fit(f"TLS: {line.unproven}", LONGEST_LINE)
     return fit(f"{line.unresolved} has no address", LONGEST_LINE) if line.unresolved else None
 
 
@@ -191,7 +196,8 @@ class Lines:
         self._say(line, up=False, detail="not registered yet")  # until the carrier has said yes
         host, port = host_port(registration.registrar)
         route = _proxy(line.line)
-        next_hop = (route[0].host, route[0].port or 5060) if route else (host, port or 5060)
+        usual = default_port(line.line.transport)
+        next_hop = (route[0].host, route[0].port or usual) if route else (host, port or usual)
         flow = self._sip.flow_to(line.line.transport, next_hop, line.tenant)
         contact_user = self._contact_user(line)
         self._directory.learn_contact(contact_user, line.tenant, line.line.id)
@@ -268,7 +274,8 @@ class Lines:
             return ()
         proxy = _proxy(line.line)
         wanted = self._sip.service_route(line.name) if line.is_registering else ()
-        if proxy and wanted and (wanted[0].host, wanted[0].port or 5060) == (proxy[0].host, proxy[0].port or 5060):
+        usual = default_port(line.line.transport)
+        if proxy and wanted and (wanted[0].host, wanted[0].port or usual) == (proxy[0].host, proxy[0].port or usual):
             return wanted  # it names the proxy itself
         return (*proxy, *wanted)
 
@@ -286,6 +293,12 @@ class Lines:
         for line in self._lines.values():
             if host in line.hosts:
                 self._miss(line, host, error)
+
+    def unproven(self, host: str, why: str) -> None:
+        """Who answers at this host has not proved to be it: nothing was sent there."""
+        for line in self._lines.values():
+            if host in line.hosts:
+                line.unproven = why
 
     def _miss(self, line: _Line, host: str, error: OSError) -> None:
         line.unresolved = host
@@ -312,9 +325,9 @@ class Lines:
     def _probe(self, line: _Line) -> None:
         line.timer = None
         line.is_denied = False
-        line.unresolved = ""
+        line.unresolved = line.unproven = ""
         host, port = host_port(line.line.peer)
-        flow = self._sip.flow_to(line.line.transport, (host, port or 5060), line.tenant)
+        flow = self._sip.flow_to(line.line.transport, (host, port or default_port(line.line.transport)), line.tenant)
         self._sip.options(line.name, Uri("sip", None, host, port), flow, patience_s=line.line.answer_within_s)
 
     def _answered_probe(self, event: sip_events.OptionsAnswered) -> None:
@@ -327,7 +340,7 @@ class Lines:
     def _registered(self, event: sip_events.RegistrationUp) -> None:
         line = self._by_name.get(event.registration)
         if line is not None:
-            line.unresolved = ""
+            line.unresolved = line.unproven = ""
             self._regard_name(line)
             self._spawn(self._learn_addresses(line, event.came_from))
             self._say(line, up=True, detail=None)
@@ -338,7 +351,7 @@ class Lines:
             self._regard_name(line)
             self._say(line, up=False, detail=_why(line) or fit(f"registration: {event.status} {event.reason}", LONGEST_LINE))
             line.is_denied = False
-            line.unresolved = ""
+            line.unresolved = line.unproven = ""
         self._leaving.discard(event.registration)
         if not self._leaving:
             self._all_gone.set()

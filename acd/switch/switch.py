@@ -60,6 +60,7 @@ from media.prompts import OWN
 from sip import events as sip_events
 from sip.errors import ParseError
 from sip.fair_rate import FairRate
+from sip.flow import default_port
 from sip.grammar import quote
 from sip.headers.name_addr import NameAddr
 from sip.message import MAX_FORWARDS, Request, Response
@@ -675,7 +676,7 @@ class Switch:
                 headers = [*headers, ("P-Preferred-Identity", f"<{from_.uri}>")]
             from_ = NameAddr(from_.uri.replaced(user=line.registration.from_user), from_.display_name)
         try:
-            flow = self.sip.flow_to(line.transport, (next_hop[0], next_hop[1] or 5060), leg.tenant)
+            flow = self.sip.flow_to(line.transport, (next_hop[0], next_hop[1] or default_port(line.transport)), leg.tenant)
         except LookupError as error:
             self._fail(leg, "unreachable", detail=str(error))
             return

@@ -61,9 +61,9 @@ def to_dial(number: str, listening: Iterable[tuple[str, str, int]]) -> str | Non
 
     Calls come from the loopback address, for which the demonstration has a grant, only when they go to it.
     """
-    for _, host, port in listening:
+    for transport, host, port in listening:
         address = ipaddress.ip_address(host)
-        if address.is_loopback or address.is_unspecified:
+        if transport != "tls" and (address.is_loopback or address.is_unspecified):  # that a phone may not trust our certificate is no hint
             near = "[::1]" if address.version == 6 else "127.0.0.1"
             return f"sip:{number}@{near}{'' if port == SIP_PORT else f':{port}'}"
     return None

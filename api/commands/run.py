@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 from fastapi import FastAPI
 
-from acd import data_lock, data_modes
+from acd import certificates, data_lock, data_modes
 from acd.bus import MemoryBus
 from acd.client import VoiceClient
-from acd.config import Listen, VoiceSettings
+from acd.config import Listen, TlsFiles, VoiceSettings
 from acd.core.ids import TenantId
 from acd.data_lock import DataLock, Doing
 from acd.errors import CannotStart
@@ -132,8 +132,8 @@ def voice_settings(settings: Settings, *, accept_clock: bool = False) -> VoiceSe
     defaults = VoiceSettings()
     listen = tuple(
         Listen(transport=transport, host=host, port=port)
-        for host, port in (split_address(address) for address in settings.sip.listen)
         for transport in settings.sip.transports
+        for host, port in settings.sip.addresses(transport)
     )
     return VoiceSettings(
         listen=listen,
@@ -156,6 +156,7 @@ def voice_settings(settings: Settings, *, accept_clock: bool = False) -> VoiceSe
         probe_phone_misses=settings.sip.probe_phone_misses,
         phone_answer_within_s=settings.sip.phone_answer_within_s,
         force_rport=settings.sip.force_rport,
+        tls=TlsFiles(certificate=settings.sip.tls_certificate, key=settings.sip.tls_key, ca=settings.sip.tls_ca),
         contacts_per_device=settings.sip.contacts_per_device,
         tcp_strangers_per_source=settings.sip.strangers_per_source,
         tcp_stranger_idle_s=settings.sip.stranger_idle_s,
@@ -254,7 +255,9 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack, signals: 
     from acd.runtime import Given, Voice  # noqa: PLC0415
 
     voice_wanted = voice_settings(settings, accept_clock=accept_clock)
-    before = await predecessor(settings, _addresses(settings, voice_wanted)) if takes_over else None
+    certificate = partial(certificates.check, voice_wanted)
+    before = await predecessor(settings, _addresses(settings, voice_wanted), certificate) if takes_over else None
+    certificate()
     stack.enter_context(_data_checked(settings.data))
     _say(settings, "opening the databases, bringing them up to date")
     _room_for_connections()
@@ -294,7 +297,7 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack, signals: 
 def _addresses(settings: Settings, voice: VoiceSettings) -> list[Address]:
     """All that we are to listen on."""
     http = settings.http
-    kinds = {"udp": socket.SOCK_DGRAM, "tcp": socket.SOCK_STREAM}
+    kinds = {"udp": socket.SOCK_DGRAM, "tcp": socket.SOCK_STREAM, "tls": socket.SOCK_STREAM}
     return [
         Address(socket.SOCK_STREAM, http.host, http.port, lambda: _listen(settings).close()),
         *(Address(kinds[one.transport], one.host, one.port, partial(_check_sip, (one,))) for one in voice.listen),
@@ -492,10 +495,12 @@ def _check_sip(listen: Sequence[Listen]) -> None:
     """Raises: OSError: an address is taken or not ours, before the databases have anything of this start."""
     from acd.runtime import check_addresses  # noqa: PLC0415 - as in `_start`
 
-    try:
-        check_addresses(listen)
-    except OSError as error:
-        raise OSError(error.errno, f"{error.strerror}{_another(error, 'SIP', 'LISTEN', 'LISTEN')}") from error
+    for one in listen:
+        setting = "TLS_LISTEN" if one.transport == "tls" else "LISTEN"
+        try:
+            check_addresses((one,))
+        except OSError as error:
+            raise OSError(error.errno, f"{error.strerror}{_another(error, 'SIP', setting, setting)}") from error
 
 
 def _another(error: OSError, group: str, port: str, host: str) -> str:

@@ -54,9 +54,11 @@ class Address:
     """Has it for a moment. Raises: OSError: whose text names the address, and the setting."""
 
 
-async def predecessor(settings: Settings, addresses: Sequence[Address]) -> Holder | None:
+async def predecessor(settings: Settings, addresses: Sequence[Address], certificate: Callable[[], None]) -> Holder | None:
     """Who runs on our data, and we could start in its place; None: nobody runs.
 
+    Args:
+        certificate: sees that SIP over TLS has what it needs. Raises: CannotStart: it has not.
     Raises: CannotStart: we could not start, or it cannot be asked to leave.
     """
     found = data_lock.holder(settings.data)
@@ -65,6 +67,7 @@ async def predecessor(settings: Settings, addresses: Sequence[Address]) -> Holde
         return None
     with _left_alone(found, settings.data):
         _may_be_asked(found, settings.data)
+        certificate()
         await _could_start(settings, addresses, found)
     return found
 

@@ -616,7 +616,11 @@ class Trunk(Named):
     )
 
     peer: Host
-    transport: Literal["udp", "tcp"] = "udp"
+    transport: Literal["udp", "tcp", "tls"] = Field(
+        default="udp",
+        description="`tls`: to port 5061 where `peer` names none; the certificate must be that of the name in `peer`, or of the outbound "
+        "proxy where there is one (RFC 5922).",
+    )
     sources: Annotated[tuple[Network, ...], Field(max_length=100)] = ()
     registration: TrunkRegistration | None = None
     probe_every_s: Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)] = 30.0

@@ -15,7 +15,7 @@ from sip.io.aside import Aside
 from sip.io.registry import TRANSPORTS, Transports
 from sip.io.resolver import Resolver, is_numeric
 from sip.io.tcp import STRANGER_IDLE_S, STRANGERS_PER_SOURCE
-from sip.io.transport import Flows, Kind, Patience, Shell, Transport
+from sip.io.transport import Contexts, Flows, Kind, Patience, Shell, Transport
 from sip.message import Request, Response
 from sip.user_agent import UserAgent
 
@@ -62,6 +62,8 @@ class SipEndpoint:
         tcp_strangers_per_source: int = STRANGERS_PER_SOURCE,
         tcp_stranger_idle_s: float = STRANGER_IDLE_S,
         transports: Mapping[TransportName, Kind] = TRANSPORTS,
+        tls: Contexts | None = None,
+        on_unproven: Callable[[Flow, str], None] | None = None,
     ) -> None:
         """Args:
         on_event: called for each event, synchronously, in order; it may call the user agent.
@@ -70,6 +72,8 @@ class SipEndpoint:
             address that the name has at that moment; None: to every one. What it denies fails as what cannot be sent does, at once.
         on_denied: told of a request that was not sent for that reason, before the user agent hears that its flow failed.
         transports: what may be listened on, by name.
+        tls: what handshakes are made with; needed where TLS is listened on.
+        on_unproven: told why a peer that was to prove itself has not, before the user agent hears that its flow failed.
         on_unresolved: told of a message that was not sent since its host has no address, before the user agent hears of it too.
         """
         self.user_agent = user_agent
@@ -84,6 +88,9 @@ class SipEndpoint:
         self.transports = Transports(transports)
         self.flows = Flows(user_agent.new_token)
         user_agent.let_in = self.transports.let_in
+        user_agent.bound = self._bound
+        self._tls = tls
+        self._on_unproven = on_unproven
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: float | None = None
         self._is_draining = False
@@ -125,6 +132,8 @@ class SipEndpoint:
             self.user_agent.config.limits,
             self._patience,
             self.user_agent.connections_in_use,
+            self._tls,
+            self._on_unproven or (lambda _flow, _why: None),
         )
         try:
             for transport, host, port in self._listen:
@@ -422,6 +431,13 @@ class SipEndpoint:
             self._flow_failed(flow)
             return
         self._send_allowed(sender, flow, octets, addresses)
+
+    def _bound(self, flow: Flow) -> HostPort | None:
+        """Our address on a flow that leaves another socket than the one it is named after: of another transport, on a port of its own."""
+        sender = self.transports.sender(flow, flow.transport)
+        if sender is None:
+            return None
+        return flow.local if sender.address[1] == flow.local[1] else (flow.local[0], sender.address[1])
 
     def _local_host(self, listening: str, remote: str) -> str:
         """Our address as that peer sees it, where the socket listens on all: what the kernel would send from."""

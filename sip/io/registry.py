@@ -6,13 +6,14 @@ from typing import Final
 
 from sip.errors import LocalMisuse
 from sip.flow import Flow, HostPort, TransportName
-from sip.io import tcp, udp
+from sip.io import tcp, tls, udp
 from sip.io.resolver import is_numeric
 from sip.io.transport import Kind, Shell, Transport
 
 TRANSPORTS: Final[Mapping[TransportName, Kind]] = {
     "udp": Kind(udp.open_udp),
     "tcp": Kind(tcp.open_tcp, tcp.FIGURES),
+    "tls": Kind(tls.open_tls, tls.FIGURES),
 }
 """The name is that of Via and of a URI's transport parameter, in small letters (RFC 3261 §20.42, §19.1.1)."""
 

@@ -7,16 +7,15 @@ call or a registration goes by is not, however long nothing is said on it.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from typing import cast
+from typing import ClassVar, cast
 
 from sip import trace
 from sip.errors import ParseError
-from sip.flow import Flow, HostPort
-from sip.io.transport import Flows, Shell
-from sip.message import Request, Response
-from sip.parser import DEFAULT_LIMITS, KeepAlive, Limits, StreamParser
+from sip.flow import Flow, HostPort, TransportName
+from sip.io.transport import Shell
+from sip.parser import KeepAlive, Limits, StreamParser
 from sip.strangers import Strangers
 
 # RFC 3261 §18: keep a connection open "for some implementation-defined duration after the last message"; registered phones send keep-alives
@@ -42,37 +41,26 @@ MAX_WAITING = 64
 # House: the names a peer goes by are those of its trunks and of the Contacts in its calls.
 MAX_NAMES = 64
 
-OnMessage = Callable[[Request | Response, Flow], None]
-OnMalformed = Callable[[ParseError, Flow], None]
-OnLost = Callable[[Flow], None]
-InUse = Callable[[], AbstractSet[HostPort]]
+
+def figures_of(name: str) -> tuple[str, ...]:
+    """The names of the figures of connections of that transport."""
+    told = (
+        "connections",
+        "strangers",
+        "strangers_displaced_total",
+        "known_displaced_total",
+        "strangers_silent_total",
+        "connections_refused_total",
+    )
+    return tuple(f"{name}_{one}" for one in told)
 
 
-FIGURES = (
-    "tcp_connections",
-    "tcp_strangers",
-    "tcp_strangers_displaced_total",
-    "tcp_known_displaced_total",
-    "tcp_strangers_silent_total",
-    "tcp_connections_refused_total",
-)
+FIGURES = figures_of("tcp")
 
 
 async def open_tcp(shell: Shell, address: HostPort) -> "TcpConnections":
     """A row of the registry."""
-    made = TcpConnections(
-        shell.loop,
-        shell.now,
-        shell.on_message,
-        shell.on_malformed,
-        shell.on_lost,
-        shell.flows,
-        shell.limits,
-        shell.patience.idle_s,
-        shell.patience.strangers_per_source,
-        shell.patience.stranger_idle_s,
-        shell.in_use,
-    )
+    made = TcpConnections(shell)
     await made.listen(address)
     return made
 
@@ -86,7 +74,7 @@ class Connection(asyncio.Protocol):
         self._remote = remote
         self._parser = StreamParser(limits)
         self._transport: asyncio.Transport | None = None
-        self.flow = Flow("tcp", local, remote or ("", 0))
+        self.flow = Flow(owner.name, local, remote or ("", 0))
         self.last_used = owner.now()
         self.has_spoken = False
         """Whether a whole message has come: keep-alives are none, and a stranger lives by messages."""
@@ -98,12 +86,17 @@ class Connection(asyncio.Protocol):
         """Whether it was opened from here."""
         return self._remote is not None
 
+    @property
+    def key(self) -> HostPort:
+        """What it is found by: the peer's address."""
+        return self.flow.remote
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio: it is open."""
         self._transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername")
         if self._remote is None and peer is not None:
-            self.flow = Flow("tcp", self._local, (peer[0], peer[1]), id=self._owner.flows.enter(self))
+            self.flow = Flow(self._owner.name, self._local, (peer[0], peer[1]), id=self._owner.flows.enter(self))
         self._owner.opened(self)
 
     def data_received(self, data: bytes) -> None:
@@ -178,36 +171,23 @@ class Connection(asyncio.Protocol):
 class TcpConnections:
     """The connections of one listening socket, by the peer's address; those that the peer has opened by the id of their flow too."""
 
+    name: ClassVar[TransportName] = "tcp"
     dials = True
 
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        clock: Callable[[], float],
-        on_message: OnMessage,
-        on_malformed: OnMalformed,
-        on_lost: OnLost,
-        flows: Flows,
-        limits: Limits = DEFAULT_LIMITS,
-        idle_s: float = IDLE_S,
-        strangers_per_source: int = STRANGERS_PER_SOURCE,
-        stranger_idle_s: float = STRANGER_IDLE_S,
-        in_use: InUse = frozenset,
-    ) -> None:
-        """Args:
-        in_use: the far ends of connections that calls and registrations go by: these are never idle. Asked when one would be closed.
-        """
-        self._loop = loop
-        self.now = clock
-        self.on_message = on_message
-        self.on_malformed = on_malformed
-        self._on_lost = on_lost
-        self.flows = flows
-        self._limits = limits
-        self._idle_s = idle_s
-        self._stranger_idle_s = stranger_idle_s
-        self._in_use = in_use
-        self.strangers: Strangers[Connection] = Strangers(strangers_per_source, MAX_STRANGERS)
+    def __init__(self, shell: Shell) -> None:
+        patience = shell.patience
+        self._loop = shell.loop
+        self.now = shell.now
+        self.on_message = shell.on_message
+        self.on_malformed = shell.on_malformed
+        self._on_lost = shell.on_lost
+        self.flows = shell.flows
+        self._limits = shell.limits
+        self._idle_s = patience.idle_s
+        self._stranger_idle_s = patience.stranger_idle_s
+        self._in_use = shell.in_use
+        """These are never idle. Asked when one would be closed."""
+        self.strangers: Strangers[Connection] = Strangers(patience.strangers_per_source, MAX_STRANGERS)
         self.known: Strangers[Connection] = Strangers(KNOWN_PER_SOURCE, MAX_KNOWN)
         """The same for those who are strangers no more."""
         self.silent_strangers = 0
@@ -225,9 +205,7 @@ class TcpConnections:
     async def listen(self, address: HostPort) -> None:
         """Bind and accept."""
         host, port = address
-        self._server = await self._loop.create_server(
-            lambda: Connection(self, self.address, self._limits), host, port, reuse_address=True, backlog=1024
-        )
+        self._server = await self._loop.create_server(self._accepted, host, port, reuse_address=True, backlog=1024)
         self.address = self._server.sockets[0].getsockname()[:2]
         self._sweep_later()
 
@@ -241,30 +219,50 @@ class TcpConnections:
         if connection is not None and connection.is_open:
             connection.is_called(flow.remote)
             connection.write(octets)
-            return
-        waiting = self._opening.get(remote)
+        else:
+            self._send_when_open(octets, remote, flow, remote)
+
+    def _send_when_open(self, octets: bytes, remote: HostPort, flow: Flow, key: HostPort) -> None:
+        """Open a connection, if none is being opened, and send over it.
+
+        Args:
+            key: what it will be found by.
+        """
+        waiting = self._opening.get(key)
         if waiting is not None:
             if len(waiting) < MAX_WAITING:
                 waiting.append((octets, flow))
             return
-        self._opening[remote] = [(octets, flow)]
-        task = self._loop.create_task(self._connect(remote))
+        self._opening[key] = [(octets, flow)]
+        task = self._loop.create_task(self._connect(remote, key))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _connect(self, remote: HostPort) -> None:
+    async def _connect(self, remote: HostPort, key: HostPort) -> None:
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                _, connection = await self._loop.create_connection(lambda: Connection(self, self.address, self._limits, remote), *remote)
+                connection = await self._dial(remote, key)
         except OSError as error:  # TimeoutError is one
-            for flow in {flow for _, flow in self._opening.pop(remote, ())}:
+            for flow in {flow for _, flow in self._opening.pop(key, ())}:
                 trace.trouble(flow, f"cannot connect: {trace.words(error)}")
                 if not self._closed:
-                    self._on_lost(flow)
+                    self._tell_unopened(flow, error)
             return
-        for octets, flow in self._opening.pop(remote, ()):
+        for octets, flow in self._opening.pop(key, ()):
             connection.is_called(flow.remote)
             connection.write(octets)
+
+    def _tell_unopened(self, flow: Flow, _error: OSError) -> None:
+        self._on_lost(flow)
+
+    def _accepted(self) -> Connection:
+        """One that its far end has opened."""
+        return Connection(self, self.address, self._limits)
+
+    async def _dial(self, remote: HostPort, _key: HostPort) -> Connection:
+        """Open one. Raises: OSError: it cannot be had."""
+        _, connection = await self._loop.create_connection(lambda: Connection(self, self.address, self._limits, remote), *remote)
+        return connection
 
     def opened(self, connection: Connection) -> None:
         """A connection is open: later messages to that peer take it."""
@@ -278,7 +276,7 @@ class TcpConnections:
             if goes is not None:
                 goes.close()
             assert admitted
-        self._open[connection.flow.remote] = connection
+        self._open[connection.key] = connection
 
     def is_stranger(self, connection: Connection) -> bool:
         """Whether nobody has registered or called over it yet."""
@@ -301,12 +299,15 @@ class TcpConnections:
         self.flows.leave(connection.flow.id)
         self.strangers.leave(connection)
         self.known.leave(connection)
-        if self._open.get(connection.flow.remote) is connection:
-            del self._open[connection.flow.remote]
+        if self._open.get(connection.key) is connection:
+            del self._open[connection.key]
             if not self._open:
                 self._all_lost.set()
             if not self._closed:
-                self._on_lost(connection.flow)
+                self._tell_lost(connection)
+
+    def _tell_lost(self, connection: Connection) -> None:
+        self._on_lost(connection.flow)
 
     def _close_idle(self) -> None:
         now = self.now()
@@ -344,7 +345,7 @@ class TcpConnections:
             self.silent_strangers,
             self.refused_connections,
         )
-        return dict(zip(FIGURES, told, strict=True))
+        return dict(zip(figures_of(self.name), told, strict=True))
 
     def __len__(self) -> int:
         return len(self._open)

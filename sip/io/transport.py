@@ -5,6 +5,7 @@ flow has an id, a token that is drawn for it and never again. A flow without an 
 """
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple, Protocol
@@ -13,6 +14,14 @@ from sip.errors import ParseError
 from sip.flow import Flow, HostPort, IdSource
 from sip.message import Request, Response
 from sip.parser import Limits
+
+
+class Contexts:
+    """What handshakes are made with. Either may be replaced at any time: that concerns the handshakes that begin afterwards."""
+
+    def __init__(self, listening: ssl.SSLContext, dialling: ssl.SSLContext) -> None:
+        self.listening = listening
+        self.dialling = dialling
 
 
 class LiveFlow(Protocol):
@@ -77,6 +86,10 @@ class Shell(NamedTuple):
     patience: Patience
     in_use: Callable[[], AbstractSet[HostPort]]
     """The far ends of flows that calls and registrations go by."""
+    tls: Contexts | None = None
+    """What handshakes are made with; None: nothing is listened on that has any."""
+    on_unproven: Callable[[Flow, str], None] = lambda _flow, _why: None
+    """Whom a flow was to reach has not proved to be it, in words; that it could not be opened is told after it."""
 
 
 class Transport(Protocol):

@@ -56,7 +56,7 @@ class Within(Machine):
         """A response inside this session: our tag, and Contact and Record-Route where a dialog stands on them (§12.1.1)."""
         fields = list(headers)
         if 100 < status < 300 and request.method == "INVITE":
-            fields.append(("Contact", self.agent.contact(self.flow)))
+            fields.append(("Contact", self.agent.contact(self.flow, is_sips=request.is_sips)))
             fields += [("Record-Route", value) for value in request.headers.get_all("Record-Route")]
             fields += self.agent.invite_headers
         else:
@@ -125,7 +125,7 @@ class Within(Machine):
             return
         for early in self.forks.values():
             headers = [
-                ("Contact", self.agent.contact(early.send_flow)),
+                ("Contact", self.agent.contact(early.send_flow, is_sips=early.is_sips)),
                 ("Event", "talk"),
                 ("Subscription-State", "active"),
                 *self.agent.plain_headers,
@@ -141,7 +141,7 @@ class Within(Machine):
         if again is not None:  # the same once more, now with credentials
             body, content_type = again.body, again.headers.get("Content-Type")
         if method == "INVITE":
-            headers = [("Contact", self.agent.contact(dialog.send_flow)), *self.agent.invite_headers]
+            headers = [("Contact", self.agent.contact(dialog.send_flow, is_sips=dialog.is_sips)), *self.agent.invite_headers]
             if self.agent.session_timer is not None and self.agreement is not None:
                 headers += session_timer.headers_of_request(self.agent.session_timer, self.agreement, self.min_se_s)
         if method == "BYE" and self.bye_reason:

@@ -49,7 +49,7 @@ class OptionsUsage(Usage):
     def ask(self, probe: str, target: Uri, flow: Flow, now: float, *, patience_s: float | None, route: Sequence[Uri]) -> None:
         """See `UserAgent.options`."""
         agent = self.agent
-        ours = agent.contact(flow)
+        ours = agent.contact(flow, is_sips="sips" in {target.scheme, *(uri.scheme for uri in route[:1])})
         fields = [
             ("Via", agent.via(flow)),
             *[("Route", f"<{uri}>") for uri in route],

@@ -268,11 +268,13 @@ class Referral:
 
     def send_acceptance(self, now: float, _argument: None) -> None:
         # Deviation: RFC 6665 §8.3.1 wants 200 of whoever makes a subscription; phones of RFC 3515 know 202 alone, later ones both.
-        self._answer(202, now, [("Contact", self._agent.contact(self._dialog.send_flow))])
+        self._answer(202, now, [("Contact", self._agent.contact(self._dialog.send_flow, is_sips=self._dialog.is_sips))])
 
     def send_untold_acceptance(self, now: float, _argument: None) -> None:
         # RFC 4488 §4: "MUST" be 2xx with the header that says that there will be no subscription.
-        self._answer(200, now, [("Contact", self._agent.contact(self._dialog.send_flow)), ("Refer-Sub", "false")])
+        self._answer(
+            200, now, [("Contact", self._agent.contact(self._dialog.send_flow, is_sips=self._dialog.is_sips)), ("Refer-Sub", "false")]
+        )
 
     def send_refusal(self, now: float, argument: tuple[int, str]) -> None:
         status, reason = argument
@@ -318,7 +320,7 @@ class Referral:
     def _send(self, status: int, state: str, now: float) -> Transaction:
         dialog, agent = self._dialog, self._agent
         headers = [
-            ("Contact", agent.contact(dialog.send_flow)),
+            ("Contact", agent.contact(dialog.send_flow, is_sips=dialog.is_sips)),
             ("Event", self.event),
             ("Subscription-State", state),
             *agent.plain_headers,
@@ -421,7 +423,12 @@ class ReferUsage(Usage):
             refer_to: as text: put into the header as it is.
         """
         agent, dialog = self.agent, session.dialog_now
-        fields = [("Contact", agent.contact(dialog.send_flow)), ("Refer-To", str(refer_to)), *headers, *agent.plain_headers]
+        fields = [
+            ("Contact", agent.contact(dialog.send_flow, is_sips=dialog.is_sips)),
+            ("Refer-To", str(refer_to)),
+            *headers,
+            *agent.plain_headers,
+        ]
         request = dialog.request("REFER", agent.via(dialog.send_flow), fields)
         agent.request(request, dialog.send_flow, _Referring(agent, session.id), now)
         self.referring.add(session.id)

@@ -32,6 +32,7 @@ def test_a_machine_without_a_way_out_is_localhost(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(addresses, "own_address", lambda _family: None)
     assert pages("0.0.0.0", 80) == "http://localhost:80/"
     assert phone_servers([("udp", "0.0.0.0", 5060)]) == "127.0.0.1:5060 (UDP)"
+    assert phone_servers([("udp", "127.0.0.1", 5060), ("tls", "127.0.0.1", 5061)]) == "127.0.0.1:5060 (UDP), 127.0.0.1:5061 (TLS)"
 
 
 def test_phone_is_told_host_port_and_transport() -> None:

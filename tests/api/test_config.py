@@ -57,6 +57,33 @@ class TestValues:
         assert Settings.load(None, {"FERNAMT_WEBHOOKS__ALLOW": networks}).webhooks.allow == ("127.0.0.0/8", "10.0.0.0/8")
         assert Settings.load(None, {"FERNAMT_WEBHOOKS__ALLOW": "[]"}).webhooks.allow == ()
 
+    def test_tls_listens_beside_tcp_a_port_above_unless_it_is_told_where(self) -> None:
+        variables = {"FERNAMT_SIP__TRANSPORTS": "udp,tls", "FERNAMT_SIP__LISTEN": "127.0.0.1:5070,[::1]:0"}
+        listen = voice_settings(Settings.load(None, variables)).listen
+        assert [(one.transport, one.host, one.port) for one in listen] == [
+            ("udp", "127.0.0.1", 5070),
+            ("udp", "::1", 0),
+            ("tls", "127.0.0.1", 5071),
+            ("tls", "::1", 0),
+        ]
+        told = voice_settings(Settings.load(None, variables | {"FERNAMT_SIP__TLS_LISTEN": "0.0.0.0:5061"})).listen
+        assert [(one.host, one.port) for one in told if one.transport == "tls"] == [("0.0.0.0", 5061)]
+
+    def test_files_of_tls_reach_the_voice_service(self) -> None:
+        variables = {"FERNAMT_SIP__TLS_CERTIFICATE": "/a.pem", "FERNAMT_SIP__TLS_KEY": "/b.pem", "FERNAMT_SIP__TLS_CA": "/c.pem"}
+        found = voice_settings(Settings.load(None, variables)).tls
+        assert (found.certificate, found.key, found.ca) == (Path("/a.pem"), Path("/b.pem"), Path("/c.pem"))
+
+    def test_what_tls_cannot_have_is_told(self, tmp_path: Path) -> None:
+        (found,) = problems(tmp_path, '[sip]\ntls_key = "/b.pem"\n')
+        assert "`tls_key` is the key of a certificate, and `tls_certificate` names none" in found
+        (found,) = problems(tmp_path, '[sip]\ntransports = ["tls"]\nlisten = ["0.0.0.0:65535"]\n')
+        assert "there is no port above 65535 for TLS" in found
+        (found,) = problems(tmp_path, '[sip]\ntransports = ["tcp", "tls"]\ntls_listen = ["0.0.0.0:5060"]\n')
+        assert "0.0.0.0:5060 would be listened on for TCP and for TLS" in found
+        (found,) = problems(tmp_path, '[sip]\ntls_listen = ["5061"]\n')
+        assert "'5061' is no address" in found
+
     def test_codecs_of_phones_are_the_usual_unless_named_and_known(self, tmp_path: Path) -> None:
         assert voice_settings(Settings.load(None, {})).phone_codecs == ("PCMA", "PCMU")
         wide = Settings.load(None, {"FERNAMT_PHONES__CODECS": "G722, PCMA"})

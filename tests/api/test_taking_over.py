@@ -63,13 +63,13 @@ class TestAsking:
     )
     async def test_only_a_service_is_asked(self, tmp_path: Path, doing: Doing, sentence: str) -> None:
         with DataLock(tmp_path, doing), no_signal(), pytest.raises(CannotStart, match=f"{sentence}.*; process {os.getpid()}, .*left alone"):
-            await taking_over.predecessor(Settings(data=tmp_path), ())
+            await taking_over.predecessor(Settings(data=tmp_path), (), lambda: None)
 
     async def test_nobody_on_another_machine_is_asked(self, tmp_path: Path) -> None:
         with DataLock(tmp_path, Doing.SERVICE) as lock, no_signal():
             lock.path.write_text(lock.path.read_text().replace(socket.gethostname(), "elsewhere"))
             with pytest.raises(CannotStart, match="in use on elsewhere: end it there"):
-                await taking_over.predecessor(Settings(data=tmp_path), ())
+                await taking_over.predecessor(Settings(data=tmp_path), (), lambda: None)
 
     async def test_who_has_gone_by_itself_is_followed_and_who_came_first_is_left_alone(self, tmp_path: Path) -> None:
         with DataLock(tmp_path, Doing.SERVICE):
@@ -80,7 +80,7 @@ class TestAsking:
                 pass
             with DataLock(tmp_path, Doing.SERVICE), pytest.raises(CannotStart, match="another start has taken over from process 1: "):
                 await taking_over.take_over(tmp_path, replace(found, pid=1))
-            assert await taking_over.predecessor(Settings(data=tmp_path), ()) is None
+            assert await taking_over.predecessor(Settings(data=tmp_path), (), lambda: None) is None
 
     async def test_who_does_not_leave_in_time_is_told_of(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(taking_over, "LEAVES_WITHIN_S", 0.0)

@@ -17,7 +17,8 @@ CONFIG = """\
 [sip]
 sip_port={sip}
 sip_tcp_port={sip}
-sip_tls_port=-1
+sip_tls_port={tls}
+{trust}
 guess_hostname=0
 media_encryption=none
 [rtp]
@@ -43,12 +44,16 @@ def needs_linphone() -> None:
 class Linphone:
     """One running linphonec that takes calls by itself; `async with` it."""
 
-    def __init__(self, folder: Path, sip: int, rtp: int, frequency: float) -> None:
+    def __init__(self, folder: Path, sip: int, rtp: int, frequency: float, *, authority: Path | None = None) -> None:
+        """Args:
+        authority: in PEM: whose word about servers it takes; given, it has TLS too.
+        """
         needs_linphone()
         (folder / ".local" / "share" / "linphone").mkdir(parents=True)
         self.folder = folder
         tone_file(folder / "tone.wav", frequency)
-        (folder / "rc").write_text(CONFIG.format(sip=sip, rtp=rtp))
+        tls, trust = (-1, "") if authority is None else (-2, f"root_ca={authority}\nverify_server_certs=1\nverify_server_cn=1")
+        (folder / "rc").write_text(CONFIG.format(sip=sip, rtp=rtp, tls=tls, trust=trust))
         self.said = ""
         self._heard = asyncio.Condition()
 

@@ -153,13 +153,17 @@ async def test_who_cannot_start_asks_nobody_to_leave_and_of_two_who_can_one_take
                     house, FERNAMT_SECRETS__KEY_FILE="/nowhere"
                 )
                 assert "the security log /proc/no.log cannot be written" in await cannot(house, FERNAMT_SECURITY__LOG="/proc/no.log")
+                tls = {"FERNAMT_SIP__TRANSPORTS": "udp,tcp,tls"}
+                said = await cannot(house, **tls, FERNAMT_SIP__TLS_CERTIFICATE="/nowhere.pem")
+                assert said == "sip.tls_certificate: /nowhere.pem: No such file or directory"
                 not_ours = f". It is not process {house._process.pid} that has it"  # type: ignore[union-attr]
                 for what, name, value in (
                     (f"SIP address udp {HOST}:{other}", "SIP__LISTEN", f"{HOST}:{other}"),
                     (f"SIP address tcp {HOST}:{other + 1}", "SIP__LISTEN", f"{HOST}:{other + 1}"),
+                    (f"SIP address tls {HOST}:{other + 1}", "SIP__TLS_LISTEN", f"{HOST}:{other + 1}"),
                     (f"HTTP address {HOST}:{other + 1}", "HTTP__PORT", str(other + 1)),
                 ):
-                    said = await cannot(house, **{f"FERNAMT_{name}": value})
+                    said = await cannot(house, **(tls if "tls" in what else {}), **{f"FERNAMT_{name}": value})
                     assert said.startswith(f"{what}: Address already in use; ")
                     assert said.endswith(not_ours)
                 for call in calls:

@@ -30,11 +30,12 @@ from sip.registrar import Registrar
 from sip.registration import RegistrationPlan
 from sip.uri import Uri
 from sip.user_agent import UserAgent
+from tests.sip.io.handshakes import contexts_for
 
 pytestmark = pytest.mark.interop
 
 SDP = b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n"
-WAYS = [("udp", "127.0.0.1"), ("tcp", "127.0.0.1"), ("udp", "::1"), ("tcp", "::1")]
+WAYS = [(transport, host) for host in ("127.0.0.1", "::1") for transport in ("udp", "tcp", "tls")]
 CASES = [f"{transport}-{host}" for transport, host in WAYS]
 
 
@@ -48,7 +49,7 @@ class Phone:
         self._news = asyncio.Event()
 
     async def start(self, transport, host):
-        self.endpoint = SipEndpoint(self.agent, [(transport, host, 0)], self.on_event)
+        self.endpoint = SipEndpoint(self.agent, [(transport, host, 0)], self.on_event, tls=contexts_for(transport))
         await self.endpoint.start()
         _, self.host, self.port = self.endpoint.addresses[0]
         return self
@@ -188,7 +189,7 @@ async def test_a_host_name_that_does_not_exist_fails_the_call_with_503(phones, m
     assert (await a.wait(SessionFailed)).status == 503
 
 
-@pytest.mark.parametrize("transport", ["udp", "tcp"])
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
 async def test_a_wildcard_socket_shows_its_peers_a_real_address(phones, transport):
     a, b = await phones(transport, "0.0.0.0"), await phones(transport, "127.0.0.1")
     flow = a.endpoint.flow_to(b.host, b.port, transport)
@@ -281,7 +282,7 @@ async def test_an_event_handler_that_fails_does_not_stop_the_endpoint(phones, ca
     assert b.endpoint.failures == 1
 
 
-@pytest.mark.parametrize("transport", ["udp", "tcp"])
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
 async def test_a_fault_of_the_engine_costs_one_message_and_is_logged_and_counted(phones, caplog, monkeypatch, transport):
     a, b = await phones(transport, "127.0.0.1"), await phones(transport, "127.0.0.1")
     receive, faults = b.agent.receive_message, iter([True])
@@ -386,6 +387,7 @@ class Gate:
             phone.agent,
             [(transport, host, 0)],
             phone.on_event,
+            tls=contexts_for(transport),
             may_reach=lambda address, _behalf: address in self.allowed,
             on_denied=lambda flow, address: self.denied.append((flow.remote[0], address)),
         )
@@ -453,7 +455,7 @@ async def test_of_the_addresses_of_a_name_only_allowed_ones_are_tried(phones, mo
         await a.endpoint.close()
 
 
-@pytest.mark.parametrize("transport", ["udp", "tcp"])
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
 async def test_whoever_calls_is_answered_and_hung_up_on_where_the_call_came_from(phones, transport):
     a, gate = await phones(transport, "127.0.0.1"), Gate()
     b = await gate.phone(transport, "127.0.0.1")
@@ -500,7 +502,7 @@ async def test_a_registered_phone_is_called_where_its_registration_came_from(pho
 NO_NAMES = ("a..b", ".", "x" * 64 + ".example", "xn--" + "a" * 60, "nul\0byte", "fe80::1%nowhere")
 
 
-@pytest.mark.parametrize("transport", ["udp", "tcp"])
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
 @pytest.mark.parametrize("host", NO_NAMES, ids=range(len(NO_NAMES)))
 async def test_what_is_sent_to_a_host_that_can_be_no_name_fails_at_once(phones, transport, host):
     """RFC 1035 §2.3.4: labels of 1 to 63 octets. A peer's Contact may hold anything; RFC 3261 §8.1.3.1: as if 503 had come."""

@@ -14,11 +14,12 @@ from sip.io.driver import SipEndpoint
 from sip.message import Request
 from sip.uri import Uri
 from sip.user_agent import UserAgent
+from tests.sip.io.handshakes import contexts_for
 from tests.sip.io.test_driver import Phone, call, open_config
 
 pytestmark = pytest.mark.interop
 
-WAYS = ["udp", "tcp"]
+WAYS = ["udp", "tcp", "tls"]
 
 
 class House:
@@ -28,7 +29,7 @@ class House:
         self.agent = UserAgent(open_config(), lambda: secrets.token_hex(8))
         self.events = []
         self._news = asyncio.Event()
-        self.endpoint = SipEndpoint(self.agent, [(transport, "127.0.0.1", port)], self.on_event)
+        self.endpoint = SipEndpoint(self.agent, [(transport, "127.0.0.1", port)], self.on_event, tls=contexts_for(transport))
 
     def on_event(self, event):
         self.events.append(event)

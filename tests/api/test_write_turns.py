@@ -92,18 +92,28 @@ def _waiting() -> int:
 # ---------------------------------------------------------------------- the order
 
 
-async def test_sixty_transactions_at_once_all_write_in_the_order_they_asked(engine: AsyncEngine) -> None:
+async def test_sixty_transactions_at_once_all_write_in_the_order_they_asked(engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     """With 50 ms of SQLite's own patience: without turns most of them are told that the database is locked."""
     asked: list[int] = []
+    together, is_writing = asyncio.Barrier(MANY), write_turns.is_writing
 
-    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        if statement.startswith("INSERT"):
-            asked.append(parameters[0])
+    def asks(statement: str) -> bool:
+        if found := is_writing(statement):
+            task = asyncio.current_task()
+            assert task is not None
+            asked.append(int(task.get_name()))
+        return found
 
-    event.listen(engine.sync_engine, "before_cursor_execute", note, insert=True)
+    async def work(who: int) -> None:
+        async with engine.connect() as connection:
+            await together.wait()
+            await _note(connection, who)
+            await connection.commit()
+
+    monkeypatch.setattr(write_turns, "is_writing", asks)
     async with asyncio.TaskGroup() as tasks:
         for who in range(MANY):
-            tasks.create_task(_whole(engine, who))
+            tasks.create_task(work(who), name=str(who))
     assert sorted(asked) == list(range(MANY))
     assert await _noted(engine) == asked
 

@@ -34,6 +34,7 @@ from api.kit.sealing import Keys, Sealer
 from api.outages import DataLeft, DataMissing, Outages, place
 from api.quotas import CountedSession, Quotas
 from api.tenant_lock import OnLost, TenantLock
+from api.write_turns import WAIT_S, engine_in_turns
 from billing_cdr.outage import Unreachable, outage_of
 
 log = logging.getLogger(__name__)
@@ -136,7 +137,7 @@ def make_engine(url: URL, pool: int) -> AsyncEngine:
     """An engine with the options of its database. Its errors tell statements without their values: those are people's, or secret."""
     match url.get_backend_name():
         case "sqlite":
-            engine = create_async_engine(url, pool_size=pool, max_overflow=pool, hide_parameters=True)
+            engine = engine_in_turns(url, pool_size=pool, max_overflow=pool, hide_parameters=True)
             event.listen(engine.sync_engine, "connect", _sqlite_pragmas)
             return engine
         case "mysql" | "mariadb":
@@ -165,7 +166,7 @@ def make_engine(url: URL, pool: int) -> AsyncEngine:
 
 def _sqlite_pragmas(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={WAIT_S * 1000:.0f}"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

@@ -20,8 +20,9 @@ from typing import Literal
 import msgspec
 
 from media.codecs.registry import CODECS
+from media.transport.keys import SrtpKeys
 
-VERSION = 5
+VERSION = 6
 """Of the words below."""
 
 MAX_NOTE_OCTETS = 1 << 16
@@ -85,6 +86,9 @@ class DescribeLeg(_Message, frozen=True, kw_only=True):
     of them is described, audio goes there whoever else sends (`media.rtp.latch`)."""
     until_heard: bool = False
     """The address is no place to send to: nothing is sent, audio or reports, until packets of the far end tell where it is."""
+    srtp: SrtpKeys | None = None
+    """Both directions, audio and reports, are protected under these, and nothing plain is taken or sent; None: plain. A key that stays the
+    same keeps its replay window; of one that is new on their side the old one is taken a moment longer."""
 
     def __post_init__(self) -> None:
         """Raises: ValueError: a codec that is not ours; who reads the message gets a `msgspec.ValidationError`."""

@@ -324,6 +324,8 @@ class Status(_Message, frozen=True, kw_only=True):
     """RTP packets that were dropped because their payload type was not agreed on."""
     packets_rejected: int = 0
     """Datagrams on protected transports that did not prove to be the far end's (`media.transport`), and were dropped."""
+    legs_protected: int = 0
+    """Of `legs`, those that have keys."""
     mixes: int = 0
     """Conversations that are mixed: of three parties and more, of codecs without a table between them, or one way."""
     jitter_buffer_s: float = 0.0

@@ -80,6 +80,11 @@ class Leg:
         """Of both directions."""
         return self.sender.codec
 
+    @property
+    def is_protected(self) -> bool:
+        """It has keys."""
+        return self._keys is not None
+
     def receive_rtcp(self) -> None:
         """One datagram of the RTCP port."""
         try:

@@ -26,11 +26,12 @@ _REPORT_ROOM: Final = 64
 class ProtectedTransport:
     """Implements `Transport` over another one."""
 
-    __slots__ = ("_line", "_protection", "_view", "_viewed", "receive", "rejected", "send")
+    __slots__ = ("_is_told", "_line", "_protection", "_view", "_viewed", "receive", "rejected", "send")
 
     def __init__(self, line: Transport, protection: Protection) -> None:
         self._line = line
         self._protection = protection
+        self._is_told = False
         self._viewed: bytearray | None = None
         self._view = memoryview(b"")
         self.receive: Callable[[bytearray], tuple[int, Any]] = self._receive
@@ -63,8 +64,10 @@ class ProtectedTransport:
         return octets, address  # STUN, DTLS, noise: not under these keys
 
     def _rejected(self, octets: int, address: Address, error: NotAuthentic) -> BlockingIOError:
+        level = logging.DEBUG if self._is_told else logging.INFO  # the first of a leg tells what to look for
+        self._is_told = True
         self.rejected += 1
-        log.debug("! %d octets from %s:%d dropped: %s", octets, address[0], address[1], error)
+        log.log(level, "! %d octets from %s:%d dropped: %s", octets, address[0], address[1], error)
         return BlockingIOError(errno.EAGAIN, "nothing of use was there")
 
     def _send(self, packet: memoryview, address: Address) -> int:

@@ -19,7 +19,8 @@ sip_port={sip}
 sip_tcp_port={sip}
 sip_tls_port=-1
 guess_hostname=0
-media_encryption=none
+media_encryption={encryption}
+media_encryption_mandatory={mandatory}
 [rtp]
 audio_rtp_port={rtp}
 [net]
@@ -43,12 +44,12 @@ def needs_linphone() -> None:
 class Linphone:
     """One running linphonec that takes calls by itself; `async with` it."""
 
-    def __init__(self, folder: Path, sip: int, rtp: int, frequency: float) -> None:
+    def __init__(self, folder: Path, sip: int, rtp: int, frequency: float, *, encryption: str = "none", mandatory: bool = False) -> None:
         needs_linphone()
         (folder / ".local" / "share" / "linphone").mkdir(parents=True)
         self.folder = folder
         tone_file(folder / "tone.wav", frequency)
-        (folder / "rc").write_text(CONFIG.format(sip=sip, rtp=rtp))
+        (folder / "rc").write_text(CONFIG.format(sip=sip, rtp=rtp, encryption=encryption, mandatory=int(mandatory)))
         self.said = ""
         self._heard = asyncio.Condition()
 

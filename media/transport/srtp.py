@@ -5,11 +5,13 @@ works where the packet lies (0.5 us). Where the private names are missing the pu
 
 The rollover counter (RFC 3711 §3.3.1) is libsrtp's. It begins with 0 with each context, which is a new key here, or a new SSRC. A far end
 may hold that a new key leaves it where it was (§3.3.1) or that it begins anew, and there are both; so whoever gets a new key to send
-under begins another SSRC with it, for which all agree on 0 (`media.legs.leg`).
+under begins another SSRC with it, for which all agree on 0 (`media.legs.leg`), and the counter of a stream that we did not see begin is
+looked for.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 from collections.abc import Callable
 from typing import Any, Final, Protocol
@@ -17,6 +19,7 @@ from typing import Any, Final, Protocol
 import pylibsrtp
 
 from media.errors import NotAuthentic
+from media.rtp.packet import HEADER, HEADER_OCTETS
 from media.transport.keys import LENGTHS, SrtpKeys, Suite
 
 try:
@@ -32,6 +35,13 @@ REPLAY_WINDOW: Final = 1024
 """Packets; 20 s of 20 ms packets. RFC 3711 §3.3.2: at least 64."""
 OLD_KEY_S: Final = 1.0
 """Packets cross the answer that tells of their new key: the old one is taken for so long, or until a packet came under the new."""
+
+MOST_WRAPS: Final = 16
+"""Of the numbers of a stream that is met in its middle: 5.8 h of 20 ms packets."""
+SEARCHES: Final = 8
+"""Packets under a key that are looked for further on, below a millisecond each; a stream that is there is found by its first."""
+_STRIDE: Final = 0x7000
+"""RFC 3711 §3.3.1: below half the numbers, so that a receiver follows."""
 
 _PROFILES: Final = {
     Suite.AEAD_AES_128_GCM: pylibsrtp.Policy.SRTP_PROFILE_AEAD_AES_128_GCM,
@@ -191,6 +201,7 @@ class SrtpProtection:
         "_old",
         "_old_until",
         "_receiver",
+        "_searches",
         "protect_rtcp",
         "protect_rtp",
         "unprotect_rtcp",
@@ -208,15 +219,19 @@ class SrtpProtection:
         self._keys = keys
         self._old: Context | None = None
         self._old_until = 0.0
-        self._receiver = context(keys.suite, keys.receive, _RECEIVES)
-        self.unprotect_rtp: Callable[[bytearray, int], int] = self._receiver.unprotect_rtp
-        self.unprotect_rtcp: Callable[[bytearray, int], int] = self._receiver.unprotect_rtcp
         self._send_under(keys)
+        self._receive_under(keys)
 
     def _send_under(self, keys: SrtpKeys) -> None:
         sender = self._context(keys.suite, keys.send, _SENDS)
         self.protect_rtp: Callable[[bytearray, int], int] = sender.protect_rtp
         self.protect_rtcp: Callable[[bytearray, int], int] = sender.protect_rtcp
+
+    def _receive_under(self, keys: SrtpKeys) -> None:
+        self._receiver = self._context(keys.suite, keys.receive, _RECEIVES)
+        self._searches = SEARCHES
+        self.unprotect_rtp: Callable[[bytearray, int], int] = self._unprotect_first
+        self.unprotect_rtcp: Callable[[bytearray, int], int] = self._unprotect_first_report
 
     def renew(self, keys: SrtpKeys) -> bool:
         """Go on under these keys; a direction whose key stays the same goes on with its replay window and rollover counter.
@@ -229,38 +244,67 @@ class SrtpProtection:
             self._send_under(keys)
         if (before.suite, before.receive) != (keys.suite, keys.receive):
             self._old, self._old_until = self._receiver, self._clock() + OLD_KEY_S
-            self._receiver = self._context(keys.suite, keys.receive, _RECEIVES)
-            self.unprotect_rtp, self.unprotect_rtcp = self._unprotect_rtp_of_either, self._unprotect_rtcp_of_either
+            self._receive_under(keys)
         return sends_anew
 
-    def _unprotect_rtp_of_either(self, buffer: bytearray, octets: int) -> int:
-        old = self._old
-        return self._of_either(self._receiver.unprotect_rtp, old.unprotect_rtp if old is not None else None, buffer, octets)
-
-    def _unprotect_rtcp_of_either(self, buffer: bytearray, octets: int) -> int:
-        old = self._old
-        return self._of_either(self._receiver.unprotect_rtcp, old.unprotect_rtcp if old is not None else None, buffer, octets)
-
-    def _of_either(
-        self,
-        new: Callable[[bytearray, int], int],
-        old: Callable[[bytearray, int], int] | None,
-        buffer: bytearray,
-        octets: int,
-    ) -> int:
-        """Raises: NotAuthentic"""
+    def _unprotect_first(self, buffer: bytearray, octets: int) -> int:
+        """Until a packet has come under the key: it may be an old one's, or further on than a stream begins. Raises: NotAuthentic"""
         came = bytes(memoryview(buffer)[:octets])  # who does not succeed leaves nothing of it
         try:
-            plain = new(buffer, octets)
+            plain = self._receiver.unprotect_rtp(buffer, octets)
         except NotAuthentic:
-            if old is None or self._clock() >= self._old_until:
-                self._forget_old()
+            old = self._old_one()
+            if old is not None:
+                buffer[:octets] = came
+                with contextlib.suppress(NotAuthentic):
+                    return old.unprotect_rtp(buffer, octets)
+            found = self._found_further_on(came)
+            if found is None:
                 raise
-            buffer[:octets] = came
-            return old(buffer, octets)
-        self._forget_old()
-        return plain
-
-    def _forget_old(self) -> None:
+            buffer[: len(found)] = found
+            plain = len(found)
         self._old = None
         self.unprotect_rtp, self.unprotect_rtcp = self._receiver.unprotect_rtp, self._receiver.unprotect_rtcp
+        return plain
+
+    def _unprotect_first_report(self, buffer: bytearray, octets: int) -> int:
+        """Raises: NotAuthentic"""
+        came = bytes(memoryview(buffer)[:octets])
+        try:
+            plain = self._receiver.unprotect_rtcp(buffer, octets)
+        except NotAuthentic:
+            old = self._old_one()
+            if old is None:
+                raise
+            buffer[:octets] = came
+            return old.unprotect_rtcp(buffer, octets)
+        self._old = None
+        return plain
+
+    def _old_one(self) -> Context | None:
+        """What received under the key before, while that is taken."""
+        if self._old is not None and self._clock() >= self._old_until:
+            self._old = None
+        return self._old
+
+    def _found_further_on(self, came: bytes) -> bytes | None:
+        """The packet, if its number has wrapped before we knew of the stream: the worker before us has ended in a long call, or the far end
+        counts on under its new key. Nobody tells the counter, and libsrtp takes it from nobody; so it is led there by packets of our own
+        making, which go nowhere else. Packets of strangers can use up the search, and no more.
+        """
+        if not self._searches or len(came) < HEADER_OCTETS:
+            return None
+        self._searches -= 1
+        suite, key = self._keys.suite, self._keys.receive
+        maker, receiver = self._context(suite, key, _SENDS), self._context(suite, key, _RECEIVES)
+        buffer = bytearray(max(len(came), HEADER_OCTETS + LENGTHS[suite].rtp_tag))
+        ssrc = int.from_bytes(came[8:12], "big")
+        for index in range(0, MOST_WRAPS << 16, _STRIDE):
+            HEADER.pack_into(buffer, 0, 0x80, 0, index & 0xFFFF, 0, ssrc)
+            receiver.unprotect_rtp(buffer, maker.protect_rtp(buffer, HEADER_OCTETS))
+            buffer[: len(came)] = came
+            with contextlib.suppress(NotAuthentic):
+                octets = receiver.unprotect_rtp(buffer, len(came))
+                self._receiver = receiver
+                return bytes(memoryview(buffer)[:octets])
+        return None

@@ -8,7 +8,7 @@ from media.errors import NotAuthentic
 from media.rtp import packet as rtp
 from media.transport.keys import LENGTHS, SrtpKeys, Suite
 from media.transport.protected import ProtectedTransport
-from media.transport.srtp import OLD_KEY_S, REPLAY_WINDOW, Copying, InPlace, SrtpProtection
+from media.transport.srtp import OLD_KEY_S, REPLAY_WINDOW, SEARCHES, Copying, InPlace, SrtpProtection
 from tests.media.transport import reference
 
 CM, GCM = Suite.AES_CM_128_HMAC_SHA1_80, Suite.AEAD_AES_128_GCM
@@ -312,3 +312,46 @@ def test_no_text_of_anything_shows_a_key():
     assert repr(master(CM, 1))[2:12] not in shown
     assert master(CM, 1).hex()[:8] not in shown
     assert "AES_CM_128_HMAC_SHA1_80" in shown
+
+
+# ---------------------------------------------------------------------- a stream that is met in its middle
+
+
+@contexts
+@suites
+@pytest.mark.parametrize("number", [0x10000, 0x17FFF, 0x18000, 0x1FFFF, 0x2A123, 0xFF000])
+def test_a_stream_whose_number_has_wrapped_before_we_knew_of_it_is_found(suite, context, number):
+    """A worker has ended in a call of an hour: the far end's counter is where it was, and its key the same."""
+    sealed = [reference.protected(suite, master(suite, 2), packet(at), at >> 16) for at in range(number, number + 4)]
+    ours, _ = pair(suite, context)
+    assert [done(ours.unprotect_rtp, one) for one in sealed] == [packet(at) for at in range(number, number + 4)]
+    with pytest.raises(NotAuthentic, match="replay"):
+        done(ours.unprotect_rtp, sealed[0])
+
+
+@suites
+def test_a_far_end_that_counts_on_under_its_new_key_is_found(suite):
+    """RFC 3711 §3.3.1: "it MUST NOT be reset to zero"."""
+    ours, theirs = pair(suite)
+    assert done(ours.unprotect_rtp, done(theirs.protect_rtp, packet(0xFFFF))) == packet(0xFFFF)
+    late = done(theirs.protect_rtp, packet(0x10000))
+    ours.renew(keys(suite, 1, 3))
+    assert done(ours.unprotect_rtp, late) == packet(0x10000)
+    fresh = reference.protected(suite, master(suite, 3), packet(0x10001), 1)
+    assert done(ours.unprotect_rtp, fresh) == packet(0x10001)
+    assert done(ours.unprotect_rtp, reference.protected(suite, master(suite, 3), packet(0x10002), 1)) == packet(0x10002)
+
+
+@suites
+def test_nothing_is_looked_for_once_a_packet_has_come_nor_for_ever(suite):
+    ours, _ = pair(suite)
+    done(ours.unprotect_rtp, reference.protected(suite, master(suite, 2), packet(1)))
+    with pytest.raises(NotAuthentic):
+        done(ours.unprotect_rtp, reference.protected(suite, master(suite, 2), packet(0x30002), 3))
+    flooded, _ = pair(suite)
+    for number in range(SEARCHES):
+        with pytest.raises(NotAuthentic):
+            done(flooded.unprotect_rtp, reference.protected(suite, master(suite, 9), packet(number)))
+    with pytest.raises(NotAuthentic):
+        done(flooded.unprotect_rtp, reference.protected(suite, master(suite, 2), packet(0x10002), 1))
+    assert done(flooded.unprotect_rtp, reference.protected(suite, master(suite, 2), packet(5))) == packet(5)

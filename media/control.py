@@ -193,6 +193,10 @@ class NoteLeg(_Message, frozen=True, kw_only=True):
         if len(self.note) > MAX_NOTE_OCTETS:
             raise ValueError(f"a note of {len(self.note)} octets, more than {MAX_NOTE_OCTETS}, about leg {self.leg[:80]!r}")
 
+    def __repr__(self) -> str:
+        """Without the note: keys are in it."""
+        return f"NoteLeg(leg={self.leg!r}, {len(self.note)} octets)"
+
 
 class AskStatus(_Message, frozen=True, kw_only=True):
     """Answered by `Status`."""
@@ -348,6 +352,10 @@ class HeldLeg(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, for
     play: str | None
     """Of the `Play` that plays now."""
     note: bytes = b""
+
+    def __repr__(self) -> str:
+        """Without the note: keys are in it."""
+        return f"HeldLeg(leg={self.leg!r}, {self.address} port {self.rtp_port}, play={self.play!r}, {len(self.note)} octets)"
 
 
 class HeldRoom(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -68,6 +68,10 @@ class LegNote(msgspec.Struct, frozen=True, array_like=True):
     denied_audio: str | None = None
     srtp: SrtpUse = SrtpUse.ACCEPTED
 
+    def __repr__(self) -> str:
+        """Without the descriptions: keys are in them."""
+        return f"LegNote(leg={self.leg!r}, {self.phase}, {len(self.sessions)} sessions)"
+
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _DECODER: Final = msgspec.msgpack.Decoder(LegNote)

@@ -98,6 +98,11 @@ class Attribute(msgspec.Struct, frozen=True, cache_hash=True):
     def __str__(self) -> str:
         return self.name if self.value is None else f"{self.name}:{self.value}"
 
+    def __repr__(self) -> str:
+        """Without a key (RFC 4568)."""
+        shown, inline, _ = (self.value or "").partition("inline:")
+        return f"Attribute({self.name!r}, {self.value if not inline else f'{shown}{inline}***'!r})"
+
 
 @lru_cache(maxsize=1024)
 def known_attribute(name: str, value: str | None) -> Attribute:

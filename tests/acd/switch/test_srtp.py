@@ -4,7 +4,7 @@ import pytest
 
 from acd.switch import media_plan
 from acd.switch.media_plan import NoCommonMedia
-from media.control import LegOpened
+from media.control import HeldLeg, LegOpened, NoteLeg
 from media.transport.keys import LENGTHS, SrtpKeys, Suite
 from sip.sdp import crypto
 from sip.sdp.crypto import MASTER_OCTETS, Crypto, SrtpTerms, SrtpUse
@@ -168,3 +168,7 @@ def test_no_repr_of_a_description_or_a_plan_shows_a_key():
         assert repr(key(1))[2:12] not in shown
         assert repr(told.srtp.send)[2:12] not in shown
     assert "AES_CM_128_HMAC_SHA1_80" in repr(told)
+    note = NoteLeg(leg="l", note=side.local.to_bytes())
+    assert (
+        "inline:" not in f"{note!r}{HeldLeg(leg='l', address='a', rtp_port=2, rtcp_port=3, is_described=True, play=None, note=note.note)!r}"
+    )

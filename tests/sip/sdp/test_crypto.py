@@ -305,7 +305,7 @@ class TestOffer:
 class TestSecrecy:
     def test_no_repr_shows_a_key(self):
         made = answer(offered(line()), LOCAL, session_id=1, srtp=terms())
-        shown = f"{made.audio!r} {THEIRS!r} {made.audio.srtp!r} {terms(agreed=made.audio.srtp)!r}"
+        shown = f"{made.audio!r} {THEIRS!r} {made.audio.srtp!r} {terms(agreed=made.audio.srtp)!r} {made.description!r}"
         for secret in (KEY, made.audio.srtp.send):
             assert repr(secret)[2:12] not in shown
             assert base64.b64encode(secret).decode() not in shown

@@ -1,19 +1,21 @@
 """A leg that is described with keys: protected from then on, whatever it is bridged with; renewed, taken off, and told in no log."""
 
+import select
 import socket
 import time
+from itertools import permutations
 
 import pytest
 
 from media import tones
 from media.codecs import PCMA
-from media.control import LegLatched
+from media.control import LegLatched, SendDigits
 from media.rtp import packet as rtp
 from media.rtp import rtcp
 from media.rtp.rtcp import Goodbye, ReceiverReport, SenderReport, compound
 from media.transport.keys import LENGTHS, SrtpKeys, Suite
 from media.transport.srtp import SrtpProtection
-from tests.media.rig import Rig
+from tests.media.rig import Rig, level
 
 pytestmark = pytest.mark.interop
 
@@ -279,3 +281,25 @@ def test_no_log_line_at_debug_shows_a_key(tmp_path):
         for form in (repr(secret)[2:10], secret.hex(), secret[:8].hex()):
             assert form not in log
     assert "dropped:" in log
+
+
+def test_an_encrypted_leg_is_mixed_with_two_others_and_plays_and_presses_like_any_leg(rig):
+    phone, b, c = Phone(rig), rig.leg(), rig.leg()
+    parties = (phone.end, b, c)
+    rig.arrange(*permutations(parties, 2))
+    ours, theirs = PCMA.encode(tones.probe(440, 0.5)), PCMA.encode(tones.probe(1000, 0.5))
+    begin = time.monotonic()
+    for number in range(50):
+        at = number % 25 * 160
+        phone.end.rtp.sendto(phone.seal(bytes(phone.end.packet(ours[at : at + 160]))), phone.end.target)
+        b.send(b.packet(theirs[at : at + 160]))
+        select.select([], [], [], max(0.0, begin + (number + 1) * 0.02 - time.monotonic()))
+    rig.status()
+    at_c, at_phone = c.audio(c.heard())[4000:], phone.end.audio(phone.hear(40))[2400:]
+    assert level(at_c, 440) == pytest.approx(level(at_c, 1000), abs=3)
+    assert level(at_phone, 1000) > level(at_phone, 440) + 20
+    rig.arrange()
+    phone.end.drain()
+    rig.order(SendDigits(leg=phone.end.name, digits="5"))
+    packets = phone.hear(5)
+    assert {(packet.payload_type, packet.payload[0]) for packet in packets} == {(101, 5)}

@@ -123,15 +123,22 @@ class Leg:
         self._keys = keys
         if self._protection is not None and keys is not None:
             if self._protection.renew(keys):
-                # No goodbye for the old one (RFC 3550 §8.2): there are far ends that take it for the end of the call.
-                self.sender.outgoing.begin_anew(secrets.randbits(32), secrets.randbits(15))
+                self._begin_anew()
             return
         if keys is not None:
             self._protection = SrtpProtection(keys, time.monotonic)
+            self._begin_anew()  # it may have sent under this key before, in between in plain: no number goes out under it twice
             self._use(ProtectedTransport(self.transport, self._protection))
         elif isinstance(self.transport, ProtectedTransport):
             self._protection = None
             self._use(self.transport.bare())
+
+    def _begin_anew(self) -> None:
+        """Another SSRC, if the far end knows one. No goodbye for that (RFC 3550 §8.2): there are far ends that take it for the end of the
+        call.
+        """
+        if self.sender.outgoing.packets_sent:
+            self.sender.outgoing.begin_anew(secrets.randbits(32), secrets.randbits(15))
 
     def _use(self, transport: Transport) -> None:
         """Send and receive through this one."""

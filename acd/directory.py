@@ -16,7 +16,7 @@ from acd.core.configuration_changes import middles
 from acd.core.ids import AgentId, SiteId, TenantId, TrunkId
 from acd.networks import forms
 from acd.numbers import hears_who_calls, is_private, may_be_shown
-from acd.service import Device, Sighting, TenantSetup, TrunkLine
+from acd.service import Device, Sighting, Srtp, TenantSetup, TrunkLine
 from sip.source import Network, address_of, is_within, network_of
 
 T = TypeVar("T")
@@ -271,6 +271,15 @@ class Directory:
         if setup is None:
             return None
         return next((line for line in setup.trunks if line.id == trunk), None)
+
+    def srtp_of(self, tenant: TenantId, line: TrunkLine) -> Srtp:
+        """What calls over a trunk do with keys for their audio."""
+        return line.srtp or self.setups[tenant].srtp
+
+    def srtp_of_phone(self, tenant: TenantId, agent: AgentId | None) -> Srtp:
+        """The same of the phone of an agent."""
+        setup = self.setups[tenant]
+        return setup.srtp if agent is None else setup.phones_srtp.get(agent, setup.srtp)
 
     def is_internal(self, tenant: TenantId, trunk: TrunkId) -> bool:
         """Whether a trunk is the tenant's own line, over which calls have no price."""

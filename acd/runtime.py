@@ -88,6 +88,7 @@ DENIALS = ("requests_denied", "audio_addresses_denied", "calls_refused_for_budge
 """Counters that are shown before they count: an alarm is set on them beforehand."""
 MEDIA_FIGURES = {
     "legs": "legs",
+    "legs_protected": "legs_protected",
     "bridges": "bridges",
     "mixes": "mixes",
     "jitter_buffer_seconds": "jitter_buffer_s",
@@ -99,6 +100,7 @@ MEDIA_FIGURES = {
     "packets_sent_total": "packets_sent",
     "packets_dropped_total": "packets_dropped",
     "packets_of_unknown_type_total": "packets_of_unknown_type",
+    "packets_rejected_total": "packets_rejected",
     "late_ticks_total": "late_ticks",
     "cpu_seconds_total": "cpu_s",
 }

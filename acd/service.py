@@ -25,6 +25,10 @@ from acd.core.inputs import Command
 from acd.core.live import LiveState, WholeContact
 from billing_cdr.numbers import Format
 
+Srtp = Literal["off", "accepted", "wished", "required"]
+"""What one side of calls does with keys for its audio (RFC 4568, RFC 8643): takes and offers none, takes them, offers them besides, takes
+and offers nothing else."""
+
 
 class Device(msgspec.Struct, frozen=True, kw_only=True):
     """A SIP device an agent registers with. The password is never kept, only the digests of RFC 7616 §3.4.2."""
@@ -97,6 +101,8 @@ class TrunkLine(msgspec.Struct, frozen=True, kw_only=True):
     """Of our trust domain (RFC 3325 §3): it is told the number of callers who withhold it, with the Privacy that binds it."""
     default_number: str | None = None
     """The number of ours that a call means which names none of ours: of an account with a single number."""
+    srtp: Srtp | None = None
+    """None: the tenant's."""
     early_media: Literal["pass", "ringback"] = "pass"
     """What the carrier says before a call is answered (183 with a description): heard by the caller, or replaced by our own ring-back."""
 
@@ -166,6 +172,10 @@ class TenantSetup(msgspec.Struct, frozen=True, kw_only=True):
     dialling: DialRules = DialRules()
     own_sounds: dict[str, str] = {}
     """`de/queue.greeting` -> id of the audio, a file of the tenant's folder of sounds; another recording has another id (ADR 0018)."""
+    srtp: Srtp = "accepted"
+    """Of trunks and phones that say nothing else."""
+    phones_srtp: dict[AgentId, Srtp] = {}
+    """Of the phones that do."""
 
 
 class LiveEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

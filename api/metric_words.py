@@ -161,6 +161,11 @@ HELP = {
     "fernamt_media_packets_of_unknown_type_total": (
         "RTP packets dropped because their payload type was not agreed on; the log names the party and the type, once a party."
     ),
+    "fernamt_media_packets_rejected_total": (
+        "Packets dropped on encrypted legs because they were plain, under another key, changed on the way or seen before; the log names "
+        "where they came from, once a leg."
+    ),
+    "fernamt_media_legs_protected": "Legs whose audio is encrypted now (SRTP), by media worker.",
     "fernamt_media_late_ticks_total": "20 ms ticks of a media worker that began more than 5 ms late: the machine has too much to do.",
     "fernamt_media_cpu_seconds_total": "CPU time of a media worker, in seconds.",
     # HTTP

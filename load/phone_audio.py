@@ -22,7 +22,7 @@ from media.codecs.g711 import PCMA
 from media.codecs.registry import CODECS, of_payload_type, of_rtpmap
 from media.codecs.transcoder import decoder_at, encoder_at
 from media.dtmf import EventReceiver, event_packets, parse_event
-from media.errors import ParseError
+from media.errors import NotAuthentic, ParseError
 from media.frame import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE, Samples, silence
 from media.rtp.packet import DatagramKind, RtpPacket, kind_of, parse
 from media.rtp.rtcp import ReceiverReport, ReportBlock, SdesItem, SenderReport, SourceDescription, compound
@@ -31,10 +31,15 @@ from media.rtp.sequence import TIMESTAMP_MODULUS, timestamp_distance
 from media.rtp.session import middle_32
 from media.rtp.source import Source
 from media.tones import tone
+from media.transport.keys import SrtpKeys, Suite
+from media.transport.srtp import SrtpProtection
+from sip.sdp.crypto import AgreedKeys
 from sip.sdp.offer_answer import LocalMedia, NegotiatedAudio
 
 LONGEST_GAP_SAMPLES = 30 * SAMPLE_RATE
 """A larger step of the timestamp is a new stream, not silence."""
+DATAGRAM_OCTETS = 4096
+"""A datagram that is read, 2048, and room for a tag."""
 READ_AT_ONCE = 32
 
 
@@ -96,7 +101,9 @@ class PhoneAudio:
         self._sources: dict[int, Source] = {}
         self.digits = ""
         """DTMF heard as RFC 4733 events."""
-        self.sent = self.received = self.rtcp_received = self.malformed = 0
+        self.sent = self.received = self.rtcp_received = self.malformed = self.rejected = 0
+        self._protection: SrtpProtection | None = None
+        self._datagram = bytearray(DATAGRAM_OCTETS)
         self.is_muted = False
 
     # ------------------------------------------------------------------ mouth
@@ -104,6 +111,7 @@ class PhoneAudio:
     def talk_to(self, audio: NegotiatedAudio) -> None:
         """Send from now on as negotiated; again after a re-INVITE."""
         self._audio = audio
+        self._protect(audio.srtp)
         codec = of_rtpmap(audio.codec.encoding, audio.codec.clock_rate, audio.codec.channels)
         assert codec is not None, "a phone offers what is in the registry"
         if codec.name != self._codec:
@@ -111,6 +119,16 @@ class PhoneAudio:
         if self._ticking is None:
             self._due = self._loop.time()
             self._tick()
+
+    def _protect(self, keys: AgreedKeys | None) -> None:
+        if keys is None:
+            self._protection = None
+            return
+        agreed = SrtpKeys(suite=Suite(keys.suite), send=keys.send, receive=keys.receive)
+        if self._protection is None:
+            self._protection = SrtpProtection(agreed, self._loop.time)
+        else:
+            self._protection.renew(agreed)
 
     def say(self, audio: Samples) -> None:
         """Put audio behind what is still to be said."""
@@ -174,12 +192,29 @@ class PhoneAudio:
         self._sequence = (self._sequence + 1) & 0xFFFF
         packet = RtpPacket(payload_type, self._sequence, timestamp, self._ssrc, payload, marker)
         try:
-            self._rtp.sendto(bytes(packet), (audio.remote_address, audio.remote_port))
+            self._rtp.sendto(self._sealed(bytes(packet)), (audio.remote_address, audio.remote_port))
         except (BlockingIOError, ConnectionRefusedError):
             return  # a phone's network drops too; the far end's counters show it
         self.sent += 1
 
+    def _sealed(self, plain: bytes, *, is_report: bool = False) -> bytes:
+        protection, buffer = self._protection, self._datagram
+        if protection is None:
+            return plain
+        buffer[: len(plain)] = plain
+        protect = protection.protect_rtcp if is_report else protection.protect_rtp
+        return bytes(memoryview(buffer)[: protect(buffer, len(plain))])
+
     # ------------------------------------------------------------------ ears
+
+    def _opened(self, datagram: bytes, *, is_report: bool = False) -> bytes:
+        """Raises: NotAuthentic"""
+        protection, buffer = self._protection, self._datagram
+        if protection is None:
+            return datagram
+        buffer[: len(datagram)] = datagram
+        unprotect = protection.unprotect_rtcp if is_report else protection.unprotect_rtp
+        return bytes(memoryview(buffer)[: unprotect(buffer, len(datagram))])
 
     def _readable(self) -> None:
         for _ in range(READ_AT_ONCE):
@@ -190,7 +225,9 @@ class PhoneAudio:
             if kind_of(datagram) is not DatagramKind.RTP:
                 continue
             try:
-                self._hear(parse(datagram))
+                self._hear(parse(self._opened(datagram)))
+            except NotAuthentic:
+                self.rejected += 1
             except ParseError:
                 self.malformed += 1
         _wake(self._arrivals)
@@ -203,9 +240,12 @@ class PhoneAudio:
         for _ in range(READ_AT_ONCE):
             try:
                 datagram, peer = self._rtcp.recvfrom(2048)
-                packets = parse_rtcp(datagram)
+                packets = parse_rtcp(self._opened(datagram, is_report=True))
             except (BlockingIOError, ConnectionRefusedError):
                 return
+            except NotAuthentic:
+                self.rejected += 1
+                continue
             except ParseError:
                 self.malformed += 1
                 continue
@@ -226,7 +266,7 @@ class PhoneAudio:
         )
         name = SourceDescription(((self._ssrc, ((SdesItem.CNAME, b"phone@load"),)),))
         with contextlib.suppress(BlockingIOError, ConnectionRefusedError):
-            self._rtcp.sendto(compound(ReceiverReport(self._ssrc, (block,)), name), peer)
+            self._rtcp.sendto(self._sealed(compound(ReceiverReport(self._ssrc, (block,)), name), is_report=True), peer)
 
     def _hear(self, packet: RtpPacket) -> None:
         self.received += 1

@@ -19,6 +19,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
+import msgspec
+
 from acd.switch.media_plan import capabilities
 from load.phone_audio import PhoneAudio, probe_tone
 from load.phone_bank import PhoneBank, new_id
@@ -46,6 +48,7 @@ from sip.flow import HostPort, TransportName
 from sip.headers.name_addr import NameAddr
 from sip.message import MAX_FORWARDS, Request
 from sip.registration import RegistrationPlan
+from sip.sdp.crypto import SrtpTerms, SrtpUse, fresh
 from sip.sdp.description import Direction, SessionDescription
 from sip.sdp.offer_answer import Answered, NegotiatedAudio, answer, audio_offer, read_answer, reoffer
 from sip.sdp.parser import parse_sdp
@@ -254,7 +257,23 @@ class PhoneCall:
     # ------------------------------------------------------------------ SDP
 
     def _offer(self) -> SessionDescription:
-        return audio_offer(self.audio.local, session_id=self.phone.rng.getrandbits(31), capabilities=self.phone.capabilities)
+        use = self.phone.srtp
+        return audio_offer(
+            self.audio.local,
+            session_id=self.phone.rng.getrandbits(31),
+            capabilities=self.phone.capabilities,
+            crypto=fresh(self.phone.rng.randbytes) if use.offers_keys else (),
+            is_secure=use is SrtpUse.REQUIRED,
+        )
+
+    def _reoffer(self, direction: Direction = Direction.SENDRECV) -> SessionDescription:
+        assert self._local is not None
+        agreed = self.negotiated.srtp if self.negotiated is not None else None
+        renewed = self.phone.rng.randbytes(len(agreed.send)) if agreed is not None and self.phone.renews_keys else None
+        offer = reoffer(
+            self._local, self.audio.local, capabilities=self.phone.capabilities, direction=direction, agreed=agreed, renewed=renewed
+        )
+        return offer if agreed is None or not self.phone.gives_up_keys else _without_keys(offer)
 
     def _answer(self, offer: bytes) -> Answered:
         agreed = answer(
@@ -263,6 +282,7 @@ class PhoneCall:
             session_id=self.phone.rng.getrandbits(31),
             previous=self._local,
             capabilities=self.phone.capabilities,
+            srtp=SrtpTerms(self.phone.srtp, self.phone.rng.randbytes, self.negotiated.srtp if self.negotiated is not None else None),
         )
         self._local = agreed.description
         return agreed
@@ -296,7 +316,7 @@ class PhoneCall:
     async def _modify(self, direction: Direction, timeout_s: float) -> None:
         assert self._local is not None, "a call that is not up cannot be held"
         bank = self.phone.bank
-        self._offered = reoffer(self._local, self.audio.local, capabilities=self.phone.capabilities, direction=direction)
+        self._offered = self._reoffer(direction)
         self._modified = asyncio.get_running_loop().create_future()
         bank.user_agent.reinvite(self.session, self._offered.to_bytes(), bank.now())
         bank.flush()
@@ -374,7 +394,7 @@ class PhoneCall:
             return
         if sdp is None:
             assert self._local is not None
-            self._offered = reoffer(self._local, self.audio.local, capabilities=self.phone.capabilities)
+            self._offered = self._reoffer()
             bank.user_agent.accept_reinvite(self.session, self._offered.to_bytes(), bank.now())
             return
         try:
@@ -416,6 +436,7 @@ class SyntheticPhone:
         address: str = "127.0.0.1",
         transport: TransportName = "udp",
         codecs: tuple[str, ...] = USUAL,
+        srtp: SrtpUse = SrtpUse.OFF,
         auto_answer_s: float | None = None,
         takes_all: bool = False,
         seed: int = 0,
@@ -424,6 +445,7 @@ class SyntheticPhone:
         """Args:
         server: where requests go.
         domain: of the address of record; None: the server's address.
+        srtp: what it does with keys; they are drawn as all else of it, from the seed, and keep no secret.
         password: for digest; None: the phone is known by its address, as a trunk is.
         auto_answer_s: take calls after so many seconds by itself; None: the program does it.
         takes_all: it answers for every number, as a gateway does.
@@ -435,6 +457,11 @@ class SyntheticPhone:
         self.display_name = display_name
         self.credentials = DigestCredentials(auth_username or user, password) if password is not None else None
         self.capabilities = capabilities(codecs)
+        self.srtp = srtp
+        self.renews_keys = False
+        """Each re-INVITE of it brings a new key."""
+        self.gives_up_keys = False
+        """Each re-INVITE of it offers plain RTP."""
         self.auto_answer_s = auto_answer_s
         self.rng = random.Random(f"{seed}/{user}")
         self.bank = bank or PhoneBank(address, transport=transport)
@@ -576,6 +603,13 @@ class SyntheticPhone:
                     self._registered.set_exception(RegistrationFailed(status, reason))
             case _:
                 pass
+
+
+def _without_keys(offer: SessionDescription) -> SessionDescription:
+    """The same in plain: what a session with keys must not come to."""
+    (media,) = offer.media
+    attributes = tuple(attribute for attribute in media.attributes if attribute.name != "crypto")
+    return msgspec.structs.replace(offer, media=(msgspec.structs.replace(media, proto="RTP/AVP", attributes=attributes),))
 
 
 def _settle(future: asyncio.Future[Any], value: object = None) -> None:

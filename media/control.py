@@ -20,8 +20,9 @@ from typing import Literal
 import msgspec
 
 from media.codecs.registry import CODECS
+from media.transport.keys import SrtpKeys
 
-VERSION = 5
+VERSION = 6
 """Of the words below."""
 
 MAX_NOTE_OCTETS = 1 << 16
@@ -85,6 +86,9 @@ class DescribeLeg(_Message, frozen=True, kw_only=True):
     of them is described, audio goes there whoever else sends (`media.rtp.latch`)."""
     until_heard: bool = False
     """The address is no place to send to: nothing is sent, audio or reports, until packets of the far end tell where it is."""
+    srtp: SrtpKeys | None = None
+    """Both directions, audio and reports, are protected under these, and nothing plain is taken or sent; None: plain. A key that stays the
+    same keeps its replay window; of one that is new on their side the old one is taken a moment longer."""
 
     def __post_init__(self) -> None:
         """Raises: ValueError: a codec that is not ours; who reads the message gets a `msgspec.ValidationError`."""
@@ -188,6 +192,10 @@ class NoteLeg(_Message, frozen=True, kw_only=True):
         """Raises: ValueError: longer than `MAX_NOTE_OCTETS`; who reads the message gets a `msgspec.ValidationError`."""
         if len(self.note) > MAX_NOTE_OCTETS:
             raise ValueError(f"a note of {len(self.note)} octets, more than {MAX_NOTE_OCTETS}, about leg {self.leg[:80]!r}")
+
+    def __repr__(self) -> str:
+        """Without the note: keys are in it."""
+        return f"NoteLeg(leg={self.leg!r}, {len(self.note)} octets)"
 
 
 class AskStatus(_Message, frozen=True, kw_only=True):
@@ -320,6 +328,8 @@ class Status(_Message, frozen=True, kw_only=True):
     """RTP packets that were dropped because their payload type was not agreed on."""
     packets_rejected: int = 0
     """Datagrams on protected transports that did not prove to be the far end's (`media.transport`), and were dropped."""
+    legs_protected: int = 0
+    """Of `legs`, those that have keys."""
     mixes: int = 0
     """Conversations that are mixed: of three parties and more, of codecs without a table between them, or one way."""
     jitter_buffer_s: float = 0.0
@@ -342,6 +352,10 @@ class HeldLeg(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, for
     play: str | None
     """Of the `Play` that plays now."""
     note: bytes = b""
+
+    def __repr__(self) -> str:
+        """Without the note: keys are in it."""
+        return f"HeldLeg(leg={self.leg!r}, {self.address} port {self.rtp_port}, play={self.play!r}, {len(self.note)} octets)"
 
 
 class HeldRoom(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

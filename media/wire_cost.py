@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from media.codecs.registry import CODECS
+from media.transport.keys import Suite
 
 FLOOR_KBITS = 100
 """The upload guaranteed to each speech channel: 99.96 kbit/s of G.711 over IPv4 with RTCP, rounded up."""
@@ -40,6 +41,13 @@ class Srtp(Enum):
     """RFC 3711 §4.2, RFC 4568."""
     AES_GCM = 16
     """RFC 7714."""
+
+
+SRTP_OF: dict[Suite, Srtp] = {
+    Suite.AES_CM_128_HMAC_SHA1_80: Srtp.HMAC_SHA1_80,
+    Suite.AEAD_AES_128_GCM: Srtp.AES_GCM,
+}
+"""What a leg with such keys pays."""
 
 
 class Layer(Enum):

@@ -623,6 +623,7 @@ class Worker:
             ports_free=self._ports.free(now),
             packets_of_unknown_type=self.packets_of_unknown_type,
             packets_rejected=self._rejected_by_closed + sum(leg.transport.rejected for leg in legs),
+            legs_protected=sum(leg.is_protected for leg in legs),
             mixes=len(mixes),
             jitter_buffer_s=round(sum(depths) / len(depths), 6) if depths else 0.0,
             jitter_buffer_max_s=max(depths, default=0.0),

@@ -2,7 +2,7 @@
 
 Messages (pure)
     grammar uri headers/ message parser status errors     RFC 3261 §7, §19, §20, §25
-    sdp/                                                  RFC 8866, RFC 3264
+    sdp/                                                  RFC 8866, RFC 3264, keys of SRTP: RFC 4568
 Transactions (pure)
     machine timers flow source                            tables and their binding; one heap of deadlines; five-tuples; what is one place
     transaction/                                          RFC 3261 §17 with RFC 6026, a table a machine

@@ -26,7 +26,9 @@ _SCHEME = re.compile(r"\s*(?P<scheme>[\w.!%*+`'~-]++)(?!\s*=)")
 _PARAM = re.compile(r"""(?<![\w.!%*+`'~-])(?P<name>[\w.!%*+`'~-]++)\s*+=\s*+(?P<value>"(?:\\.|[^"\\])*+"|[^\s,"]++)""", re.DOTALL)
 _USERINFO = re.compile(r"(?i)(?P<kept>\bsips?:[^:@\s<>\"]{0,255}):[^@\s<>\"]{0,255}@")
 """RFC 3261 §19.1.1: `sip:user:password@host`. Bounded, as what stands here is a stranger's."""
-_MEDIA_KEY = re.compile(r"(?im)^(?P<kept>a=crypto:\S+ \S+|a=ice-pwd:|a=key-mgmt:\S*|k=[a-z0-9]*:?)[^\r\n]*")
+_MEDIA_KEY = re.compile(r"(?im)^(?P<kept>a=crypto[ \t]*:[ \t]*\S+[ \t]+\S+|a=ice-pwd:|a=key-mgmt:\S*|k=[a-z0-9]*:?)[^\r\n]*")
+_INLINE_KEY = re.compile(r"(?i)(?P<kept>\binline:)[a-z0-9+/=|:^;]+")
+"""The same wherever else it stands, in the repr of a description say."""
 _PRESSED = re.compile(r"(?im)(?P<kept>^[ \t]*(?:signal|digit|d)[ \t]*=[ \t]*|\bdigits=\"|;postd=)(?P<keys>[^\r\n\";>]*)")
 """`application/dtmf-relay` (`Signal=5`), KPML's `digits="5"` (RFC 4730 §5), RFC 2806's `;postd=`."""
 _STAR_CODE = re.compile(r"(?i)(?P<kept>\b(?:sips?|tel):(?:[*#]|%2a|%23)[0-9]{0,2})(?=[0-9*#%])(?:[0-9*#]|%2a|%23){1,64}")
@@ -90,6 +92,7 @@ def without_secrets(message: str) -> str:
     told = _AUTHENTICATION.sub(_harmless, message)
     told = _USERINFO.sub(rf"\g<kept>:{HIDDEN}@", told)
     told = _MEDIA_KEY.sub(rf"\g<kept> {HIDDEN}", told)
+    told = _INLINE_KEY.sub(rf"\g<kept>{HIDDEN}", told)
     told = _PRESSED.sub(rf"\g<kept>{HIDDEN}", told)
     told = _STAR_CODE.sub(rf"\g<kept>{HIDDEN}", told)
     head, blank, body = told.partition("\r\n\r\n")

@@ -16,6 +16,7 @@ from acd.switch.pins import PinEntry
 from media.control import LegOpened, Play
 from sip.dtmf_info import InfoKey
 from sip.events import ReInviteReceived
+from sip.sdp.crypto import SrtpUse
 from sip.sdp.description import SessionDescription
 from sip.uri import Uri
 
@@ -54,6 +55,8 @@ class SwitchLeg:
     """Of branches that failed: what their final status means -> the status itself."""
     contacts: dict[str, tuple[str, Uri]] = field(default_factory=dict)
     """Branch -> the address of record and the contact that it rings."""
+    srtp: SrtpUse = SrtpUse.ACCEPTED
+    """What this side does with keys, as it was set up when the leg began."""
     takes_ports: bool = False
     """A pair is counted for it among its tenant's."""
     media: LegOpened | None = None

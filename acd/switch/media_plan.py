@@ -1,4 +1,4 @@
-"""SDP on one side, stream parameters of the media plane on the other: the only place that knows both (RFC 3264, RFC 4733)."""
+"""SDP on one side, stream parameters of the media plane on the other: the only place that knows both (RFC 3264, RFC 4733, RFC 4568)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from media.codecs.base import AudioCodec
 from media.codecs.registry import CODECS, CONVERSIONS, USUAL, of_rtpmap
 from media.control import Codec, DescribeLeg, LegOpened
 from media.frame import sent_ptime
-from media.wire_cost import ChannelShape, IpVersion, channel_kbits
+from media.transport.keys import SrtpKeys, Suite
+from media.wire_cost import SRTP_OF, ChannelShape, IpVersion, Srtp, channel_kbits
 from sip.errors import OfferRefused, ParseError
+from sip.sdp.crypto import AgreedKeys, KeySource, SrtpTerms, SrtpUse, fresh, lines
 from sip.sdp.description import Direction, PayloadType, SessionDescription
 from sip.sdp.offer_answer import (
     DEFAULT_PTIME_MS,
@@ -59,6 +61,11 @@ class MediaPlan:
         """The far end takes keys as RFC 4733 events."""
         return self.audio.telephone_event is not None
 
+    @property
+    def is_protected(self) -> bool:
+        """It has keys."""
+        return self.audio.srtp is not None
+
     def describe(
         self,
         leg: str,
@@ -89,7 +96,12 @@ class MediaPlan:
             silence_timeout_s=silence_timeout_s,
             signals_from=tuple(sorted(signals_from)),
             until_heard=until_heard,
+            srtp=_keys(audio.srtp),
         )
+
+
+def _keys(agreed: AgreedKeys | None) -> SrtpKeys | None:
+    return None if agreed is None else SrtpKeys(suite=Suite(agreed.suite), send=agreed.send, receive=agreed.receive)
 
 
 def _payload_type(codec: Codec) -> PayloadType:
@@ -131,7 +143,14 @@ def likely(offered: SessionDescription, codecs: tuple[Codec, ...]) -> Codec | No
     return next((codec.name for codec in known if codec is not None and codec.name in (*codecs, *USUAL)), None)
 
 
-def _able(offered: SessionDescription, address: str, codecs: tuple[Codec, ...], own: Codec | None, spoken: Codec | None) -> Capabilities:
+def _able(
+    offered: SessionDescription,
+    address: str,
+    codecs: tuple[Codec, ...],
+    own: Codec | None,
+    spoken: Codec | None,
+    srtp: SrtpTerms | None,
+) -> Capabilities:
     """What the offer is answered from. First what the session has; then what the other party speaks, then what a table makes of it; then
     the codecs of this side, G.711 always among them; and rather than refuse a call, whatever the house knows.
     """
@@ -139,14 +158,14 @@ def _able(offered: SessionDescription, address: str, codecs: tuple[Codec, ...], 
     same = tuple(one for one in listed if one == spoken)
     near = tuple(one for one in listed if (spoken, one) in CONVERSIONS)
     for choice in ((own,) if own else (), same, near, listed):
-        if choice and _is_in(offered, address, capabilities(choice)):
+        if choice and _is_in(offered, address, capabilities(choice), srtp):
             return capabilities(choice)
     return capabilities(tuple(CODECS))
 
 
-def _is_in(offered: SessionDescription, address: str, able: Capabilities) -> bool:
+def _is_in(offered: SessionDescription, address: str, able: Capabilities, srtp: SrtpTerms | None) -> bool:
     try:
-        check_offer(offered, address, capabilities=able)
+        check_offer(offered, address, capabilities=able, srtp=srtp)
     except OfferRefused:
         return False
     return True
@@ -156,18 +175,36 @@ def _local(media: LegOpened) -> LocalMedia:
     return LocalMedia(media.address, media.rtp_port, media.rtcp_port)
 
 
-def offer(media: LegOpened, codecs: tuple[Codec, ...], session_id: int, previous: SessionDescription | None = None) -> SessionDescription:
-    """Our offer for a leg; with `previous`, the next one in the same session."""
+def offer(
+    media: LegOpened,
+    codecs: tuple[Codec, ...],
+    session_id: int,
+    previous: SessionDescription | None = None,
+    *,
+    srtp: SrtpTerms | None = None,
+) -> SessionDescription:
+    """Our offer for a leg; with `previous`, the next one in the same session, under the same key if it has one."""
+    able = capabilities(codecs)
     if previous is not None:
-        return reoffer(previous, _local(media), capabilities=capabilities(codecs))
-    return audio_offer(_local(media), session_id=session_id, capabilities=capabilities(codecs))
+        return reoffer(previous, _local(media), capabilities=able, agreed=srtp.agreed if srtp is not None else None)
+    if srtp is None or not srtp.use.offers_keys:
+        return audio_offer(_local(media), session_id=session_id, capabilities=able)
+    is_secure = srtp.use is SrtpUse.REQUIRED
+    return audio_offer(_local(media), session_id=session_id, capabilities=able, crypto=fresh(srtp.draw), is_secure=is_secure)
 
 
-def moved(previous: SessionDescription, media: LegOpened, codec: Codec) -> SessionDescription:
-    """The offer that our side of a session is elsewhere now (RFC 3264 §8.3.1): codec and directions stay as they were agreed on."""
+def moved(
+    previous: SessionDescription, media: LegOpened, codec: Codec, *, agreed: AgreedKeys | None = None, draw: KeySource | None = None
+) -> SessionDescription:
+    """The offer that our side of a session is elsewhere now (RFC 3264 §8.3.1): codec and directions stay as they were agreed on.
+
+    Args:
+        agreed: what protects it; our key is drawn anew, since what libsrtp knew of the streams under the old one is lost.
+    """
     slot = audio_slot(previous)
     direction = Direction.SENDRECV if slot is None else previous.direction_of(previous.media[slot])
-    return reoffer(previous, _local(media), capabilities=capabilities((codec,)), direction=direction)
+    renewed = draw(len(agreed.send)) if agreed is not None and draw is not None else None
+    return reoffer(previous, _local(media), capabilities=capabilities((codec,)), direction=direction, agreed=agreed, renewed=renewed)
 
 
 def names(description: SessionDescription, media: LegOpened) -> bool:
@@ -188,6 +225,7 @@ def answer(
     *,
     own: Codec | None = None,
     spoken: Codec | None = None,
+    srtp: SrtpTerms | None = None,
 ) -> tuple[SessionDescription, MediaPlan]:
     """Our answer to the far end's offer, and what it amounts to.
 
@@ -195,37 +233,40 @@ def answer(
         codecs: of this side. Of them the first of the offer is taken (RFC 3264 §6.1), unless one of the next two says otherwise.
         own: what this session speaks already: it stays with that where the offer still has it.
         spoken: what the other party speaks: rather the same, else what a table makes of it, than what must be decoded.
+        srtp: None: no keys are taken.
     Raises: NoCommonMedia: nothing in it that we can carry.
     """
     try:
-        able = _able(offered, media.address, codecs, own, spoken)
-        answered = answer_offer(offered, _local(media), session_id=session_id, previous=previous, capabilities=able)
+        able = _able(offered, media.address, codecs, own, spoken, srtp)
+        answered = answer_offer(offered, _local(media), session_id=session_id, previous=previous, capabilities=able, srtp=srtp)
     except OfferRefused as error:
         raise NoCommonMedia(str(error), error.warning_code) from error
     return answered.description, MediaPlan(answered.audio, answered.description)
 
 
-def agreed(ours: SessionDescription, answered: bytes | None) -> MediaPlan:
+def agreed(ours: SessionDescription, answered: bytes | None, *, is_protected: bool = False) -> MediaPlan:
     """What the far end's answer to our offer amounts to.
 
+    Args:
+        is_protected: the session has keys, which are not given up.
     Raises: NoCommonMedia: it does not fit the offer, or there is none.
     """
     if answered is None:
         raise NoCommonMedia("the answer has no session description")
     try:
-        return MediaPlan(read_answer(ours, parse_sdp(answered)), ours)
+        return MediaPlan(read_answer(ours, parse_sdp(answered), is_protected=is_protected), ours)
     except (OfferRefused, ParseError) as error:
         raise NoCommonMedia(str(error), getattr(error, "warning_code", 399)) from error
 
 
-def read(offered: bytes, address: str) -> SessionDescription:
+def read(offered: bytes, address: str, *, srtp: SrtpTerms | None = None) -> SessionDescription:
     """The far end's offer, which we can answer from this address of ours: known before ports are taken for it.
 
     Raises: NoCommonMedia: it cannot be read, there is no audio stream that we can carry, or nothing of ours gets to where it is.
     """
     try:
         description = parse_sdp(offered)
-        check_offer(description, address, capabilities=capabilities(tuple(CODECS)))
+        check_offer(description, address, capabilities=capabilities(tuple(CODECS)), srtp=srtp)
     except ParseError as error:
         raise NoCommonMedia(str(error), 399) from error
     except OfferRefused as error:
@@ -233,13 +274,15 @@ def read(offered: bytes, address: str) -> SessionDescription:
     return description
 
 
-def offered_kbits(offered: SessionDescription) -> int:
+def offered_kbits(offered: SessionDescription, use: SrtpUse = SrtpUse.OFF) -> int:
     """Wire cost of one direction of the offered channel at its packet time and IP version, never below the floor (R9): of the dearest
-    codec that it may come to.
+    codec that it may come to, with the tag of the keys that will be taken.
     """
     audio = next(media for media in offered.media if media.media == "audio" and media.port)
     connection = offered.connection_of(audio)
     version = IpVersion.V6 if connection is not None and connection.address_type == "IP6" else IpVersion.V4
     ptime_ms = audio.ptime or DEFAULT_PTIME_MS
     known = [codec.name for one in audio.payload_types if (codec := _codec_of(one)) is not None]
-    return max((channel_kbits(ChannelShape(codec, ptime_ms, version)) for codec in known), default=channel_kbits(ChannelShape()))
+    line = next(iter(lines(audio)), None) if use.takes_keys else None
+    tag = Srtp.NONE if line is None else SRTP_OF[Suite(line.suite)]
+    return max((channel_kbits(ChannelShape(codec, ptime_ms, version, tag)) for codec in known), default=channel_kbits(ChannelShape()))

@@ -15,6 +15,7 @@ from acd.core.ids import AgentId, CallId, LegId, TenantId, TrunkId
 from acd.switch.legs import Phase, SwitchLeg
 from acd.switch.media_plan import MediaPlan
 from sip.errors import ParseError
+from sip.sdp.crypto import SrtpUse
 from sip.sdp.offer_answer import NegotiatedAudio
 from sip.sdp.parser import parse_sdp
 from sip.uri import Uri
@@ -65,6 +66,11 @@ class LegNote(msgspec.Struct, frozen=True, array_like=True):
     shows_info: bool = False
     refuses_info: bool = False
     denied_audio: str | None = None
+    srtp: SrtpUse = SrtpUse.ACCEPTED
+
+    def __repr__(self) -> str:
+        """Without the descriptions: keys are in them."""
+        return f"LegNote(leg={self.leg!r}, {self.phase}, {len(self.sessions)} sessions)"
 
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
@@ -114,6 +120,7 @@ def note_of(leg: SwitchLeg, kept: Mapping[str, bytes]) -> bytes:
             shows_info=leg.shows_info,
             refuses_info=leg.refuses_info,
             denied_audio=leg.denied_audio,
+            srtp=leg.srtp,
         )
     )
 
@@ -147,6 +154,7 @@ def leg_of(note: LegNote) -> SwitchLeg:
     leg.local, leg.plan = local, plan
     leg.heard_at = frozenset(note.heard_at)
     leg.max_forwards, leg.agent, leg.trunk, leg.withheld = note.max_forwards, note.agent, note.trunk, note.withheld
+    leg.srtp = note.srtp
     leg.sdp_session, leg.holding = note.sdp_session, note.holding
     leg.speaks_early, leg.is_confirmed, leg.denied_audio = note.speaks_early, note.is_confirmed, note.denied_audio
     leg.allows_info, leg.shows_info, leg.refuses_info = note.allows_info, note.shows_info, note.refuses_info

@@ -4,7 +4,8 @@
                         |                                                                     |
                         no worker is up: wait for the next          491: a little later; refused: the leg is lost
 
-What we send needs no answer: it goes to where the far end is as soon as the ports are open. What the far end sends comes again when it
+What we send needs no answer: it goes to where the far end is as soon as the ports are open; with the keys that it knows, from another
+source (SSRC), until it has answered the new ones. What the far end sends comes again when it
 knows the new ports, from our re-INVITE, or from our answer to one of its own. The core hears of all this only if a leg is lost.
 """
 
@@ -24,6 +25,7 @@ from media import control
 from media.client import MediaPlane
 from media.errors import MediaError, WorkerGone
 from sip.events import ReInviteAnswered
+from sip.sdp.crypto import KeySource
 
 log = logging.getLogger(__name__)
 
@@ -51,9 +53,14 @@ class Hands(Protocol):
 
 
 class Relocation:
-    """Opens the media of legs, the first time and after every loss. See the module."""
+    """Opens the media of legs, the first time and after every loss. See the module.
 
-    def __init__(self, media: MediaPlane, addresses: LocalAddresses, counters: Counter[str], hands: Hands) -> None:
+    Args:
+        draw: keys of ours, for legs that have some.
+    """
+
+    def __init__(self, media: MediaPlane, addresses: LocalAddresses, counters: Counter[str], hands: Hands, draw: KeySource) -> None:
+        self._draw = draw
         self._media = media
         self._addresses = addresses
         self._counters = counters
@@ -166,7 +173,7 @@ class Relocation:
         elif leg.is_confirmed and leg.offered is None:
             assert leg.session is not None
             assert leg.plan is not None
-            leg.offered = media_plan.moved(leg.local, leg.media, leg.plan.codec)
+            leg.offered = media_plan.moved(leg.local, leg.media, leg.plan.codec, agreed=leg.plan.audio.srtp, draw=self._draw)
             self._hands.sip.reinvite(leg.session, leg.offered.to_bytes())
 
     def answered(self, leg: SwitchLeg, event: ReInviteAnswered) -> None:
@@ -178,7 +185,7 @@ class Relocation:
             return
         if event.status < 300:
             try:
-                plan = media_plan.agreed(offered, event.sdp)
+                plan = media_plan.agreed(offered, event.sdp, is_protected=leg.plan is not None and leg.plan.is_protected)
             except media_plan.NoCommonMedia as error:
                 self._refused(leg, str(error))
                 return

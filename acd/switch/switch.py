@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from time import monotonic
@@ -64,6 +65,7 @@ from sip.flow import default_port
 from sip.grammar import quote
 from sip.headers.name_addr import NameAddr
 from sip.message import MAX_FORWARDS, Request, Response
+from sip.sdp.crypto import KeySource, SrtpTerms, SrtpUse
 from sip.share import Share
 from sip.source import address_of
 from sip.status import reason_phrase
@@ -120,6 +122,7 @@ class Switch:
         check_pin: judges a PIN.
         may_transfer: looks at what a transfer by a phone would cost, as at one by the desk; raises PriceRefused, DialRefused.
         rule: which addresses may be reached; None: as the settings say.
+        draw_key: keys of ours for SRTP: so many octets that nobody can guess.
     """
 
     def __init__(
@@ -140,8 +143,10 @@ class Switch:
         user_of: Callable[[TenantId, AgentId], AgentId] = lambda _tenant, agent: agent,
         check_pin: PinCheck = nobodys_pin,
         rule: Reach | None = None,
+        draw_key: KeySource = secrets.token_bytes,
     ) -> None:
         self._settings = settings
+        self._draw_key = draw_key
         self._reach = rule or reach(settings)
         self._directory = directory
         self._clock = clock
@@ -172,7 +177,7 @@ class Switch:
         self._noting = Noting(media, self)
         self.adoption = Adoption(media, directory, self.counters, self)
         self._keys = Keys(settings, directory, self, self.counters, report=report, check_pin=check_pin)
-        self._relocation = Relocation(media, self._addresses, self.counters, self)
+        self._relocation = Relocation(media, self._addresses, self.counters, self, draw_key)
         self.shares = Shares(directory, settings.tenant_weights)
         self.ports = PortShares(count_pairs(settings.media_ports, settings.media_workers), settings.emergency_pairs, settings.guaranteed)
         self._turned_away: dict[CallId, None] = {}
@@ -310,7 +315,7 @@ class Switch:
         if leg.phase is not Phase.ARRIVED or leg.session is None or leg.media is None:
             return
         if leg.offer is None:  # the caller wants our offer in the 2xx; its answer comes with the ACK
-            leg.local = media_plan.offer(leg.media, self._codecs(leg), leg.sdp_session)
+            leg.local = media_plan.offer(leg.media, self._codecs(leg), leg.sdp_session, srtp=self._srtp(leg))
         elif not self._agree_with_caller(leg):
             return
         leg.phase = Phase.ANSWERED
@@ -331,7 +336,9 @@ class Switch:
             return True
         try:
             codecs, spoken = self._codecs(leg), self._spoken_beside(leg)
-            leg.local, leg.plan = media_plan.answer(leg.offer, leg.media, codecs, leg.sdp_session, leg.local, spoken=spoken)
+            leg.local, leg.plan = media_plan.answer(
+                leg.offer, leg.media, codecs, leg.sdp_session, leg.local, spoken=spoken, srtp=self._srtp(leg)
+            )
         except media_plan.NoCommonMedia as error:
             self.sip.reject(leg.session, 488, headers=[_warning(error.warning, str(error))])
             self._gone(leg)
@@ -526,6 +533,7 @@ class Switch:
         if leg.is_gone:
             return
         device = self._directory.device_of(leg.tenant, effect.at or effect.agent)
+        leg.srtp = SrtpUse(self._directory.srtp_of_phone(leg.tenant, effect.at or effect.agent))
         aor = device_aor(leg.tenant, device.username) if device is not None else ""
         bindings = self.sip.to_ring(aor)
         if not bindings:
@@ -663,6 +671,7 @@ class Switch:
         Args:
             caller: of ours, or `anonymous`.
         """
+        leg.srtp = SrtpUse(self._directory.srtp_of(leg.tenant, line))
         host, port = host_port(line.peer)
         from_ = NameAddr(Uri("sip", write(caller, line.numbers_out), self._domain(line)), name)
         dialled = write(number, line.numbers_out)
@@ -708,8 +717,12 @@ class Switch:
 
     def _offer(self, leg: SwitchLeg, line: TrunkLine | None = None) -> bytes:
         assert leg.media is not None
-        leg.local = media_plan.offer(leg.media, self._codecs(leg, line), leg.sdp_session)
+        leg.local = media_plan.offer(leg.media, self._codecs(leg, line), leg.sdp_session, srtp=self._srtp(leg))
         return leg.local.to_bytes()
+
+    def _srtp(self, leg: SwitchLeg) -> SrtpTerms:
+        """How this leg deals with keys now."""
+        return SrtpTerms(leg.srtp, self._draw_key, leg.plan.audio.srtp if leg.plan is not None else None)
 
     def _max_forwards(self, leg: SwitchLeg) -> int:
         """What a leg is sent with: one less than the call that it is originated for came with, so that a loop through others ends
@@ -981,8 +994,10 @@ class Switch:
             self.unrecorded[tenant] += 1
             self.sip.reject(event.session, 404, headers=[_warning(MISCELLANEOUS, "The number does not exist here.")])
             return
+        use = SrtpUse(self._directory.srtp_of(tenant, trunk) if trunk is not None else self._directory.srtp_of_phone(tenant, agent))
         try:
-            offer = media_plan.read(event.offer, self._addresses.reaching(host)) if event.offer is not None else None
+            offered, terms = event.offer, SrtpTerms(use, self._draw_key)
+            offer = media_plan.read(offered, self._addresses.reaching(host), srtp=terms) if offered is not None else None
         except media_plan.NoCommonMedia as error:
             self.counters["unsupported_media"] += 1
             self.sip.reject(event.session, 488, headers=[_warning(error.warning, str(error))])
@@ -992,6 +1007,7 @@ class Switch:
             called, pin = parted(self._directory.setups[tenant].configuration, called)
         leg = SwitchLeg(LegId(f"{call}.0"), call, tenant, Phase.ARRIVED, peer=host, session=event.session, offer=offer)
         leg.pin = PinEntry(pin) if pin is not None else None
+        leg.srtp = use
         leg.heard_at = frozenset({host})
         leg.allows_info = _allows_info(request)
         leg.agent = self._user_of(tenant, agent) if agent is not None else None
@@ -1023,7 +1039,7 @@ class Switch:
                 called=called,
                 colleague=meant.colleague,
                 unknown=meant.unknown,
-                channel_kbits=media_plan.offered_kbits(offer) if offer is not None else None,
+                channel_kbits=media_plan.offered_kbits(offer, use) if offer is not None else None,
                 # It holds what was dialled; who has a PIN in there hangs up by itself if we are gone.
                 dialog=self.sip.kept(event.session) if pin is None else None,
                 has_pin=bool(pin),
@@ -1173,14 +1189,15 @@ class Switch:
         leg.asked = None
         assert leg.media is not None
         if event.sdp is None:  # our offer goes back; its answer comes with the ACK: `_change_confirmed`
-            leg.local = media_plan.offer(leg.media, self._codecs(leg), leg.sdp_session, leg.local)
+            leg.local = media_plan.offer(leg.media, self._codecs(leg), leg.sdp_session, leg.local, srtp=self._srtp(leg))
             self.sip.accept_reinvite(event.session, leg.local.to_bytes())
             self._relocation.settle(leg)
             return
         try:
-            offered = media_plan.read(event.sdp, leg.media.address)
+            srtp = self._srtp(leg)
+            offered = media_plan.read(event.sdp, leg.media.address, srtp=srtp)
             own = leg.plan.codec if leg.plan is not None else None
-            leg.local, plan = media_plan.answer(offered, leg.media, self._codecs(leg), leg.sdp_session, leg.local, own=own)
+            leg.local, plan = media_plan.answer(offered, leg.media, self._codecs(leg), leg.sdp_session, leg.local, own=own, srtp=srtp)
         except media_plan.NoCommonMedia as error:
             self.sip.reject_reinvite(event.session, 488, headers=[_warning(error.warning, str(error))])
             log.info("= %s: re-INVITE without common media: %s", leg.leg, error)
@@ -1195,7 +1212,7 @@ class Switch:
         if leg is None or leg.is_gone or leg.local is None or event.sdp is None:
             return
         try:
-            plan = media_plan.agreed(leg.local, event.sdp)
+            plan = media_plan.agreed(leg.local, event.sdp, is_protected=leg.plan is not None and leg.plan.is_protected)
         except media_plan.NoCommonMedia as error:
             log.warning("! %s: the answer in the ACK cannot be used, media stay as they are: %s", leg.leg, error)
             return
@@ -1222,7 +1239,7 @@ class Switch:
         if leg is None or leg.is_gone or leg.local is None or event.status >= 300 or event.sdp is None:
             return
         try:
-            plan = media_plan.agreed(leg.local, event.sdp)
+            plan = media_plan.agreed(leg.local, event.sdp, is_protected=leg.plan is not None and leg.plan.is_protected)
         except media_plan.NoCommonMedia as error:
             log.warning("! %s: the answer to our refresh cannot be used, media stay as they are: %s", leg.leg, error)
             return

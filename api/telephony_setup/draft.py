@@ -10,11 +10,13 @@ from typing import Any
 import msgspec
 
 from acd.core.configuration import ChannelCapacity, FeatureCodes, TenantConfiguration
-from acd.core.ids import TenantId
+from acd.core.ids import AgentId, TenantId
 from acd.service import Device, DialRules, TenantSetup
 from api.telephony_setup import rules
 
 DEVICE = "device"
+PHONE = "phone"
+"""What an agent's document says of the phone, and the core need not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +35,14 @@ class Draft:
     def of(tenant: TenantId, documents: rules.Documents, devices: Sequence[Device], realm: str, plans: rules.Plans) -> Draft:
         """Everything at once; the order of `documents` and `devices` does not matter."""
         usernames: dict[str, str] = {device.agent: device.username for device in devices}
-        found: dict[str, dict[str, Any]] = {DEVICE: {device.agent: device for device in devices}}
+        found: dict[str, dict[str, Any]] = {DEVICE: {device.agent: device for device in devices}, PHONE: {}}
         for kind, some in documents.items():
             found[kind] = {}
             for document in some:
                 name = rules.name_of(kind, document)
                 found[kind][name] = rules.value(kind, document, rules.address_of_record(tenant, name, usernames.get(name), realm))
+                if kind == "agent":
+                    found[PHONE][name] = rules.value(PHONE, document, "")
         # Not as the database sorts them: its collation is its own, and a restart must not find another order than a change left.
         names = {kind: tuple(sorted(some)) for kind, some in found.items()}
         return Draft(tenant, realm, names, {kind: tuple(map(found[kind].__getitem__, names[kind])) for kind in found}, plans)
@@ -47,7 +51,8 @@ class Draft:
         """With this document under the name, instead of the one that stood there."""
         device = self._get(DEVICE, name) if kind == "agent" else None
         username = device.username if device is not None else None
-        return self._set(kind, name, rules.value(kind, document, rules.address_of_record(self.tenant, name, username, self.realm)))
+        changed = self._set(kind, name, rules.value(kind, document, rules.address_of_record(self.tenant, name, username, self.realm)))
+        return changed._set(PHONE, name, rules.value(PHONE, document, "")) if kind == "agent" else changed  # noqa: SLF001 - another of us
 
     def equip(self, device: Device) -> Draft:
         """With this device for its agent."""
@@ -59,7 +64,7 @@ class Draft:
     def drop(self, kind: str, name: str) -> Draft:
         """Without what stands under the name, if anything does; an agent's device goes too."""
         left = self._drop(kind, name)
-        return left._drop(DEVICE, name) if kind == "agent" else left  # noqa: SLF001
+        return left._drop(DEVICE, name)._drop(PHONE, name) if kind == "agent" else left  # noqa: SLF001
 
     def with_plans(self, plans: rules.Plans) -> Draft:
         """With other tariffs."""
@@ -94,6 +99,8 @@ class Draft:
             plans=self.plans[0],
             trunk_plans=self.plans[1],
             own_sounds=dict(zip(self.names["sound"], values["sound"], strict=True)),
+            srtp=general.get("srtp", "accepted"),
+            phones_srtp={AgentId(name): use for name, use in zip(self.names[PHONE], values[PHONE], strict=True) if use is not None},
         )
 
     def _get(self, kind: str, name: str) -> Any:

@@ -116,7 +116,9 @@ def value(kind: str, document: Mapping[str, Any], device: str) -> Any:
     """
     match kind:
         case "agent":
-            return msgspec.convert({**document, "device": device}, Agent)
+            return msgspec.convert({name: one for name, one in document.items() if name != "srtp"} | {"device": device}, Agent)
+        case "phone":
+            return document.get("srtp")
         case "trunk":
             return msgspec.convert(_only(document, Trunk), Trunk), msgspec.convert(_only(document, TrunkLine), TrunkLine)
         case "schedule":

@@ -18,6 +18,7 @@ from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, Valid
 from acd.codecs import USUAL
 from acd.core.channel_kinds import CHANNELS
 from acd.core.strategies import STRATEGIES
+from acd.service import Srtp
 from api.kit.codecs import Codecs
 from api.kit.ids import Slug, slug
 from api.kit.languages import Language, Spoken
@@ -283,6 +284,10 @@ class Named(Given):
 
 
 OF_THE_TENANT = "Left out: the tenant's language."
+SRTP = (
+    "Encryption of audio (SRTP with keys in SDP, RFC 4568): `off` takes and offers none; `accepted` takes it where it is offered; `wished` "
+    "offers it besides (RFC 8643); `required` takes and offers nothing else, and calls without it are refused (488)."
+)
 
 
 class Agent(Named):
@@ -306,6 +311,7 @@ class Agent(Named):
     after_call_work_s: Seconds | None = None
     mode: Literal["inbound", "outbound", "blended"] = "blended"
     auto_answer: bool = False
+    srtp: Srtp | None = Field(default=None, description=f"Of the agent's phone. {SRTP} Null: the tenant's (`general`).")
     forwarding: Forwarding = Forwarding()
     outbound_caller_id: Callable_ | None = None
     capacity: Capacity = Field(default=(), description="Channels that are otherwise for this agent than for the tenant.")
@@ -649,6 +655,7 @@ class Trunk(Named):
     default_number: Callable_ | None = Field(
         default=None, description="The number of ours that a call means which names none of ours: for an account with a single number."
     )
+    srtp: Srtp | None = Field(default=None, description=f"{SRTP} Null: the tenant's (`general`).")
     early_media: Literal["pass", "ringback"] = Field(
         default="pass",
         description="What the carrier says before a call is answered (183 with a description): the caller hears it, or our own ring-back.",
@@ -762,6 +769,7 @@ class General(Given):
     )
 
     language: Spoken | None = Field(default=None, description="Left out: it stays as it is.")
+    srtp: Srtp = Field(default="accepted", description=f"Of trunks and phones that say nothing else. {SRTP}")
     recording_notice: bool = True
     """Play `recording.notice` before a recorded queue's greeting (§ 201 StGB)."""
     supervision_notice: bool = Field(

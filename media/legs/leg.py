@@ -19,10 +19,13 @@ from media.legs.silence_watch import SilenceWatch
 from media.rtp.latch import Address, Latch
 from media.rtp.outgoing import OutgoingStream
 from media.rtp.session import RtpSession
+from media.transport.protected import ProtectedTransport
+from media.transport.srtp import SrtpProtection
 
 if TYPE_CHECKING:
     from media.legs.host import Host
     from media.transport.base import Transport
+    from media.transport.keys import SrtpKeys
 
 log = logging.getLogger("media.legs.leg")
 
@@ -31,7 +34,9 @@ class Leg:
     """State of one leg; owned by the worker's loop."""
 
     __slots__ = (
+        "_keys",
         "_latch",
+        "_protection",
         "_reports",
         "_session",
         "_silence",
@@ -61,6 +66,8 @@ class Leg:
         # does not wrap at once.
         outgoing = OutgoingStream(secrets.randbits(32), secrets.randbits(15), secrets.randbits(32))
         self._session = RtpSession(outgoing, secrets.token_hex(8))  # RFC 7022 §4.2: a short-term persistent random CNAME
+        self._keys: SrtpKeys | None = None
+        self._protection: SrtpProtection | None = None
         self._latch = Latch()
         self.sender = Sender(host, name, transport.send, outgoing)
         self.receiver = Receiver(host, name, transport, self._session, self._latch, self.sender)
@@ -72,6 +79,11 @@ class Leg:
     def codec(self) -> Codec:
         """Of both directions."""
         return self.sender.codec
+
+    @property
+    def is_protected(self) -> bool:
+        """It has keys."""
+        return self._keys is not None
 
     def receive_rtcp(self) -> None:
         """One datagram of the RTCP port."""
@@ -88,6 +100,7 @@ class Leg:
 
     def describe(self, order: DescribeLeg, now: float) -> None:
         """Where the far end is and what it understands."""
+        self._protect(order.srtp)
         described: Address = (order.remote_address, order.remote_port)
         if self.transport.is_v6 and not order.until_heard:
             # As the kernel writes it in recvfrom: "::1", never "0:0:0:0:0:0:0:1".
@@ -102,6 +115,37 @@ class Leg:
         self.receiver.describe(order)
         self._reports.describe(order, described, now)
         self._silence.begin(order, now)
+
+    def _protect(self, keys: SrtpKeys | None) -> None:
+        """From now on under these keys; None: plain. The same again change nothing, nor what libsrtp knows of either stream."""
+        if keys == self._keys:
+            return
+        self._keys = keys
+        if self._protection is not None and keys is not None:
+            if self._protection.renew(keys):
+                self._begin_anew()
+            return
+        if keys is not None:
+            self._protection = SrtpProtection(keys, time.monotonic)
+            self._begin_anew()  # it may have sent under this key before, in between in plain: no number goes out under it twice
+            self._use(ProtectedTransport(self.transport, self._protection))
+        elif isinstance(self.transport, ProtectedTransport):
+            self._protection = None
+            self._use(self.transport.bare())
+
+    def _begin_anew(self) -> None:
+        """Another SSRC, if the far end knows one. No goodbye for that (RFC 3550 §8.2): there are far ends that take it for the end of the
+        call.
+        """
+        if self.sender.outgoing.packets_sent:
+            self.sender.outgoing.begin_anew(secrets.randbits(32), secrets.randbits(15))
+
+    def _use(self, transport: Transport) -> None:
+        """Send and receive through this one."""
+        self.transport = transport
+        self.sender.send_packet = transport.send
+        self.receiver.listen_at(transport)
+        self._reports.listen_at(transport)
 
     def watch_silence(self, now: float) -> None:
         """From now on somebody listens to it."""

@@ -114,6 +114,10 @@ class Receiver:
         """Who takes RTCP that comes here, and who wants to know of signs of life."""
         self._reports, self._silence = reports, silence
 
+    def listen_at(self, transport: Transport) -> None:
+        """What comes is read from this one, from now on."""
+        self._receive = transport.receive
+
     def feed(self, *, relay: Relay | None = None, speaker: Speaker | None = None) -> None:
         """Where packets go from now on: over a bridge, into a mix, or nowhere."""
         self.relay, self._speaker = relay, speaker

@@ -39,6 +39,10 @@ class Reports:
         self._timer: Timer | None = None
         self.ignored = 0
 
+    def listen_at(self, transport: Transport) -> None:
+        """Reports go both ways through this one, from now on."""
+        self._transport = transport
+
     def describe(self, order: DescribeLeg, described: Address, now: float) -> None:
         """What the far end said; the latch and the sender know of it already."""
         before, self._described = self._described, order

@@ -26,7 +26,9 @@ class OutgoingStream:
         "_sequence_offset",
         "_timed_ssrc",
         "_timestamp_offset",
+        "octets_before",
         "octets_sent",
+        "packets_before",
         "packets_sent",
         "sequence_number",
         "ssrc",
@@ -41,6 +43,9 @@ class OutgoingStream:
         """Of the newest audio sent."""
         self.packets_sent = 0
         self.octets_sent = 0
+        self.packets_before = 0
+        """Of those, what went out under earlier SSRCs."""
+        self.octets_before = 0
         self._last_at: float | None = None
         self._numbered_ssrc = -1  # whose sequence numbers the offset fits; -1 after packets of our own
         self._timed_ssrc = -1  # whose timestamps the offset fits; survives events put in between
@@ -48,6 +53,12 @@ class OutgoingStream:
         self._samples = FRAME_SAMPLES  # of the newest audio of ours
         self._sequence_offset = 0
         self._timestamp_offset = 0
+
+    def begin_anew(self, ssrc: int, sequence_number: int) -> None:
+        """Another stream begins for the far end, in the same time; both are drawn at random, the number in the lower half."""
+        self.ssrc, self.sequence_number = ssrc, sequence_number
+        self.packets_before, self.octets_before = self.packets_sent, self.octets_sent
+        self._numbered_ssrc = -1
 
     def relay(
         self, buffer: bytearray, second: int, sequence_number: int, timestamp: int, ssrc: int, payload_octets: int, now: float

@@ -127,7 +127,7 @@ class RtpSession:
                 continue
             self.remote_cumulative_lost = block.cumulative_lost
             self.remote_jitter = block.interarrival_jitter
-            self._sent_at_report = self.outgoing.packets_sent
+            self._sent_at_report = self.outgoing.packets_sent - self.outgoing.packets_before
             if block.last_sr:
                 # §6.4.1, figure 2: A - LSR - DLSR, all in 1/65536 s of our own clock.
                 trip = (middle_32(ntp_timestamp(wallclock)) - block.last_sr - block.delay_since_last_sr) & 0xFFFFFFFF
@@ -149,10 +149,11 @@ class RtpSession:
         blocks = () if self.source is None else (self._block(self.source, now),)
         outgoing = self.outgoing
         description = SourceDescription(((outgoing.ssrc, ((SdesItem.CNAME, self._cname),)),))
-        if not outgoing.packets_sent:
+        packets, octets = outgoing.packets_sent - outgoing.packets_before, outgoing.octets_sent - outgoing.octets_before
+        if not packets:
             return ReceiverReport(outgoing.ssrc, blocks), description
         timestamp = outgoing.timestamp_now(now)
-        report = SenderReport(outgoing.ssrc, ntp_timestamp(wallclock), timestamp, outgoing.packets_sent, outgoing.octets_sent, blocks)
+        report = SenderReport(outgoing.ssrc, ntp_timestamp(wallclock), timestamp, packets, octets, blocks)
         return report, description
 
     def _block(self, source: Source, now: float) -> ReportBlock:

@@ -1,1 +1,3 @@
-"""Between a leg and the network: `base` (what a transport is), `udp` (plain RTP: the sockets themselves), `protected` (SRTP's place)."""
+"""Between a leg and the network: `base` (what a transport is), `udp` (plain RTP: the sockets themselves), `protected` (over
+another one, by a `Protection`), `srtp` (which is libsrtp's), `keys` (what it is told).
+"""

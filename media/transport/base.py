@@ -21,7 +21,10 @@ class Transport(Protocol):
     Raises: BlockingIOError: nothing is there, or nothing of use was. OSError: an ICMP error of an earlier packet.
     """
     send: Callable[[memoryview, Address], int]
-    """Send one RTP packet. Raises: OSError: it did not leave."""
+    """Send one RTP packet, which lies at the beginning of a bytearray and is not read afterwards: a protected one is protected right there.
+
+    Raises: OSError: it did not leave.
+    """
     rejected: int
     """Datagrams that did not prove to be the far end's, and were dropped."""
 
@@ -49,16 +52,17 @@ class Transport(Protocol):
 
 
 class Protection(Protocol):
-    """Turns packets into what goes over the line and back; the contexts of both directions (as libsrtp has them, RFC 3711 §3.2)."""
+    """Turns packets into what goes over the line and back, where they lie; the contexts of both directions (RFC 3711 §3.2).
 
-    def protect_rtp(self, packet: bytes) -> bytes: ...
+    Args of all: a buffer that keeps its size, and how many octets from its beginning are the packet. Returns: how many are after it.
+    Attributes, as those of `Transport` are: they may change with the keys.
+    """
 
-    def protect_rtcp(self, compound: bytes) -> bytes: ...
-
-    def unprotect_rtp(self, packet: bytes) -> bytes:
-        """Raises: NotAuthentic: not the far end's, or seen before."""
-        ...
-
-    def unprotect_rtcp(self, compound: bytes) -> bytes:
-        """Raises: NotAuthentic."""
-        ...
+    protect_rtp: Callable[[bytearray, int], int]
+    """Raises: OSError: it cannot be protected, or has no room to grow in the buffer: it must not leave."""
+    protect_rtcp: Callable[[bytearray, int], int]
+    """Raises: OSError: as above."""
+    unprotect_rtp: Callable[[bytearray, int], int]
+    """Raises: NotAuthentic: not the far end's, or seen before; what is in the buffer is nothing then."""
+    unprotect_rtcp: Callable[[bytearray, int], int]
+    """Raises: NotAuthentic: as above."""

@@ -98,6 +98,11 @@ class Attribute(msgspec.Struct, frozen=True, cache_hash=True):
     def __str__(self) -> str:
         return self.name if self.value is None else f"{self.name}:{self.value}"
 
+    def __repr__(self) -> str:
+        """Without a key (RFC 4568)."""
+        shown, inline, _ = (self.value or "").partition("inline:")
+        return f"Attribute({self.name!r}, {self.value if not inline else f'{shown}{inline}***'!r})"
+
 
 @lru_cache(maxsize=1024)
 def known_attribute(name: str, value: str | None) -> Attribute:
@@ -229,6 +234,14 @@ def _said(attributes: tuple[Attribute, ...]) -> _Said:
     )
 
 
+def _without_keys(attributes: tuple[Attribute, ...]) -> tuple[Attribute, ...]:
+    """Those that are alike in each call of a phone; the same object where there are no keys. Nothing that is remembered holds a key."""
+    for attribute in attributes:
+        if attribute.name == "crypto":
+            return tuple([one for one in attributes if one.name != "crypto"])
+    return attributes
+
+
 @lru_cache(maxsize=256)
 def _attributes_text(attributes: tuple[Attribute, ...]) -> str:
     """The lines of these attributes, each with the line end before it."""
@@ -270,11 +283,11 @@ class MediaDescription(msgspec.Struct, frozen=True):
         """The formats of an RTP stream, most preferred first (§5.14); formats that nothing explains are left out."""
         if len(self.attributes) > MAX_REMEMBERED:
             return _payload_types.__wrapped__(self.formats, self.attributes)
-        return _payload_types(self.formats, self.attributes)
+        return _payload_types(self.formats, _without_keys(self.attributes))
 
     @property
     def _said(self) -> _Said:
-        return _said(self.attributes) if len(self.attributes) <= MAX_REMEMBERED else _said.__wrapped__(self.attributes)
+        return _said(_without_keys(self.attributes)) if len(self.attributes) <= MAX_REMEMBERED else _said.__wrapped__(self.attributes)
 
     @property
     def ptime(self) -> int | None:
@@ -322,7 +335,8 @@ class MediaDescription(msgspec.Struct, frozen=True):
         if self.key is not None:
             text += f"\r\nk={self.key}"
         attributes = self.attributes
-        known = _attributes_text if len(attributes) <= MAX_REMEMBERED else _attributes_text.__wrapped__
+        is_known = len(attributes) <= MAX_REMEMBERED and _without_keys(attributes) is attributes
+        known = _attributes_text if is_known else _attributes_text.__wrapped__
         return text + known(attributes) if attributes else text
 
     def refused(self) -> MediaDescription:

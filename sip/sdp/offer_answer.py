@@ -1,5 +1,5 @@
-"""Offer and answer for one audio stream: RFC 3264, with telephone-event (RFC 4733 §2.4), RTCP ports (RFC 3605, RFC 5761) and both kinds
-of hold.
+"""Offer and answer for one audio stream: RFC 3264, with telephone-event (RFC 4733 §2.4), RTCP ports (RFC 3605, RFC 5761), both kinds of
+hold, and keys (`sip.sdp.crypto`).
 
 Who calls what:
 
@@ -23,6 +23,8 @@ import msgspec
 
 from sip.errors import IllegalTransition, LocalMisuse, OfferRefused, RemoteFault
 from sip.machine import Edge, to
+from sip.sdp.crypto import PLAIN_PROTOS, SECURE_PROTOS, AgreedKeys, Crypto, SrtpTerms, has_lines
+from sip.sdp.crypto import lines as crypto_lines
 from sip.sdp.description import (
     STATIC_PAYLOAD_TYPES,
     Attribute,
@@ -51,9 +53,6 @@ _SENDRECV: Final = Direction.SENDRECV
 
 DEFAULT_PTIME_MS: Final = 20
 """RFC 3551 §4.2: "default packetization interval of 20 ms"."""
-
-SUPPORTED_PROTOS: Final = frozenset(("RTP/AVP", "RTP/AVPF"))
-"""RFC 4585 §4: an AVPF offer can be answered without using any feedback message."""
 
 # RFC 3261 §20.43, the warn-codes that speak of a session description.
 WARNING_NETWORK_PROTOCOL: Final = 300
@@ -129,6 +128,7 @@ class NegotiatedAudio(msgspec.Struct, frozen=True):
         remote_address, remote_port, remote_rtcp_address, remote_rtcp_port: where the peer receives; after latching only a first guess.
         rtcp_mux: RTCP goes to the RTP port.
         direction: what we do: SENDONLY means that we send and do not receive.
+        srtp: what protects it; None: it is plain.
     """
 
     codec: PayloadType
@@ -145,6 +145,7 @@ class NegotiatedAudio(msgspec.Struct, frozen=True):
     asks_ptime: bool = False
     maxptime_ms: int | None = None
     renumbered_telephone_event: int | None = None
+    srtp: AgreedKeys | None = None
 
     @property
     def is_held_by_remote(self) -> bool:
@@ -183,9 +184,14 @@ def audio_offer(
     capabilities: Capabilities | None = None,
     direction: Direction = Direction.SENDRECV,
     username: str = "-",
+    crypto: tuple[Crypto, ...] = (),
+    is_secure: bool = False,
 ) -> SessionDescription:
     """The offer of one audio stream (RFC 3264 §5.1).
 
+    Args:
+        crypto: keys that we may send under, best first: the answerer takes one (RFC 4568 §5.1.1).
+        is_secure: they are a condition (RTP/SAVP); else they may be left aside (RFC 8643 §3.1).
     Raises: LocalMisuse: no codec, or a number twice.
     """
     able = capabilities or Capabilities()
@@ -196,7 +202,15 @@ def audio_offer(
     return SessionDescription(
         origin=Origin(username, session_id, session_version, "IN", connection.address_type, local.address),
         connection=connection,
-        media=(MediaDescription("audio", local.port, "RTP/AVP", formats, attributes=local.attributes() + attributes),),
+        media=(
+            MediaDescription(
+                "audio",
+                local.port,
+                "RTP/SAVP" if is_secure else "RTP/AVP",
+                formats,
+                attributes=(*local.attributes(), *attributes, *[line.attribute() for line in crypto]),
+            ),
+        ),
     )
 
 
@@ -215,26 +229,40 @@ def reoffer(
     *,
     capabilities: Capabilities | None = None,
     direction: Direction = Direction.SENDRECV,
+    agreed: AgreedKeys | None = None,
+    renewed: bytes | None = None,
 ) -> SessionDescription:
     """A new offer in a session: hold, resume, other codecs, moved media.
 
     Args:
         previous: our own last description, offer or answer. Its m= lines keep their number and order; those refused stay refused (§8).
+        agreed: what protects the session: our line of it is offered again, as it is.
+        renewed: the key that we shall send under from now on in place of that.
     """
     able = capabilities or Capabilities()
     slot = audio_slot(previous)
     if slot is not None and able.telephone_event:
         # RFC 3264 §8.3.2: the number of a dynamic payload type must not come to mean something else within a session.
-        agreed = _telephone_event(previous.media[slot].payload_types, able.telephone_event.clock_rate)
-        if agreed is not None:
-            able = msgspec.structs.replace(able, telephone_event=msgspec.structs.replace(able.telephone_event, number=agreed.number))
-    fresh = audio_offer(local, session_id=previous.origin.session_id, capabilities=able, direction=direction)
+        event = _telephone_event(previous.media[slot].payload_types, able.telephone_event.clock_rate)
+        if event is not None:
+            able = msgspec.structs.replace(able, telephone_event=msgspec.structs.replace(able.telephone_event, number=event.number))
+    crypto = () if slot is None else _kept_lines(previous.media[slot], agreed, renewed)
+    fresh = audio_offer(local, session_id=previous.origin.session_id, capabilities=able, direction=direction, crypto=crypto)
     lines = [media.refused() for media in previous.media]
     if slot is None:
         lines.append(fresh.media[0])
     else:
         lines[slot] = msgspec.structs.replace(fresh.media[0], proto=previous.media[slot].proto)
     return revised(previous, msgspec.structs.replace(fresh, media=tuple(lines)))
+
+
+def _kept_lines(ours: MediaDescription, agreed: AgreedKeys | None, renewed: bytes | None) -> tuple[Crypto, ...]:
+    """Of the keys in our last description the one that is in force; all, where none is yet and there must be one."""
+    had = crypto_lines(ours)
+    if agreed is None:
+        return had if ours.proto in SECURE_PROTOS else ()
+    tag = next((line.tag for line in had if line.key == agreed.send), 1)
+    return (Crypto(tag, agreed.suite, renewed or agreed.send),)
 
 
 def audio_slot(description: SessionDescription) -> int | None:
@@ -314,27 +342,44 @@ def _remote(description: SessionDescription, media: MediaDescription, ours: str)
     return connection, direction
 
 
-def check_offer(offer: SessionDescription, address: str, *, capabilities: Capabilities | None = None) -> int:
+def check_offer(offer: SessionDescription, address: str, *, capabilities: Capabilities | None = None, srtp: SrtpTerms | None = None) -> int:
     """The index of the stream that `answer` would accept from a socket with this address: known before ports are taken for it.
 
     Raises: OfferRefused: as `answer`.
     """
-    return _select(offer, capabilities or Capabilities(), address)[0]
+    return _select(offer, capabilities or Capabilities(), address, srtp)[0]
 
 
-def _select(offer: SessionDescription, able: Capabilities, ours: str) -> tuple[int, PayloadType]:
-    """The stream to accept and its codec. One over each IP version may be offered (RFC 5118 §4.9): the first that we reach is taken.
+def _protection(media: MediaDescription, srtp: SrtpTerms | None) -> tuple[int, Crypto | None]:
+    """Whether a stream can be taken: 0, or the warning to refuse it with; and the line that protects it: the first that we can do
+    (RFC 4568 §5.1.2).
+    """
+    takes_keys = srtp is not None and srtp.use.takes_keys
+    line = next(iter(crypto_lines(media)), None) if takes_keys else None
+    if media.proto in PLAIN_PROTOS:
+        takes_plain = srtp is None or (srtp.use.takes_plain and srtp.agreed is None)
+        return (0 if takes_plain or line is not None else WARNING_TRANSPORT), line
+    if media.proto not in SECURE_PROTOS or not takes_keys:
+        return WARNING_TRANSPORT, None
+    return (0 if line is not None else WARNING_ATTRIBUTE), line
 
-    Raises: OfferRefused: 304 no audio stream is offered, 302 none over plain RTP, 305 none with a codec of ours, or as `_check_reachable`.
+
+def _select(offer: SessionDescription, able: Capabilities, ours: str, srtp: SrtpTerms | None) -> tuple[int, PayloadType, Crypto | None]:
+    """The stream to accept, its codec and its keys. One over each IP version may be offered (RFC 5118 §4.9), and one plain beside one with
+    keys: the first that we reach and may take is taken.
+
+    Raises: OfferRefused: 304 no audio stream is offered, 302 none over a transport that we may take, 306 none with keys of use, 305 none
+        with a codec of ours, or as `_check_reachable`.
     """
     warning = WARNING_MEDIA_TYPE
     unreachable: OfferRefused | None = None
     for index, media in enumerate(offer.media):
         if media.media != "audio" or not media.port:
             continue
-        if media.proto not in SUPPORTED_PROTOS:
+        unfit, line = _protection(media, srtp)
+        if unfit:
             if warning == WARNING_MEDIA_TYPE:
-                warning = WARNING_TRANSPORT
+                warning = unfit
             continue
         warning = WARNING_MEDIA_FORMAT
         pair = _common(media.payload_types, able)
@@ -345,7 +390,7 @@ def _select(offer: SessionDescription, able: Capabilities, ours: str) -> tuple[i
         except OfferRefused as refusal:
             unreachable = unreachable or refusal
         else:
-            return index, pair[0]
+            return index, pair[0], line
     raise unreachable or OfferRefused(WARNINGS[warning], warning)
 
 
@@ -358,16 +403,18 @@ def answer(
     capabilities: Capabilities | None = None,
     direction: Direction = Direction.SENDRECV,
     username: str = "-",
+    srtp: SrtpTerms | None = None,
 ) -> Answered:
     """The answer to an offer (§6): the first audio stream with a codec of ours, every other stream refused with port 0.
 
     Args:
         previous: our own last description in this session, whose origin goes on (§8).
         direction: what we would like to do; what the offer does not allow is taken off.
+        srtp: None: no keys are taken.
     Raises: OfferRefused: nothing in common: 488 with one of `WARNINGS`.
     """
     able = capabilities or Capabilities()
-    slot, codec = _select(offer, able, local.address)
+    slot, codec, their_line = _select(offer, able, local.address, srtp)
     offered = offer.media[slot]
     remote, remote_direction = _remote(offer, offered, local.address)
     ours = direction_of(
@@ -381,6 +428,11 @@ def answer(
     formats, attributes = _formats((msgspec.structs.replace(codec, fmtp=None),), event, ptime, ours)
     mux = (Attribute("rtcp-mux"),) if offered.rtcp_mux and local.rtcp_port == local.port else ()
     lines = [media.refused() for media in offer.media]
+    keys: AgreedKeys | None = None
+    if their_line is not None and srtp is not None:
+        our_line = srtp.answers(their_line)
+        attributes = (*attributes, our_line.attribute())
+        keys = AgreedKeys(our_line.suite, our_line.key, their_line.key)
     lines[slot] = MediaDescription("audio", local.port, offered.proto, formats, attributes=(mux or local.attributes()) + attributes)
     connection = connection_to(local.address)
     description = SessionDescription(
@@ -393,7 +445,8 @@ def answer(
     if previous is not None:
         description = revised(previous, description)
     number = event.number if event else None
-    return Answered(description, _negotiated(offered, remote, ours, codec, codec.number, number, number, ptime, mux=bool(mux)))
+    audio = _negotiated(offered, remote, ours, codec, codec.number, number, number, ptime, mux=bool(mux), srtp=keys)
+    return Answered(description, audio)
 
 
 @lru_cache(maxsize=256)
@@ -406,9 +459,29 @@ def _chosen(offered: tuple[PayloadType, ...], answered: tuple[PayloadType, ...])
     return None
 
 
-def read_answer(offer: SessionDescription, answered: SessionDescription) -> NegotiatedAudio:
+def _keys_of(ours: MediaDescription, theirs: MediaDescription, *, is_protected: bool) -> AgreedKeys | None:
+    """What an answer chose of the keys that we offered (RFC 4568 §5.1.3); None: none, and it need not.
+
+    Raises: OfferRefused: 306 it chose none of ours, or what we cannot do; 302 it is plain, which our offer or the session does not bear, or
+        it is not, and no key was offered.
+    """
+    offered = {(line.tag, line.suite): line for line in crypto_lines(ours)}
+    for line in crypto_lines(theirs):
+        chosen = offered.get((line.tag, line.suite))
+        if chosen is not None:
+            return AgreedKeys(chosen.suite, chosen.key, line.key)
+    if offered and has_lines(theirs):
+        raise _refused(WARNING_ATTRIBUTE, "crypto: none of the offered")
+    if theirs.proto not in PLAIN_PROTOS or ours.proto in SECURE_PROTOS or is_protected:
+        raise _refused(WARNING_TRANSPORT, f"{theirs.proto[:20]} without keys, where {'there are' if is_protected else 'we offered'} some")
+    return None
+
+
+def read_answer(offer: SessionDescription, answered: SessionDescription, *, is_protected: bool = False) -> NegotiatedAudio:
     """What our offer and the peer's answer amount to (§7).
 
+    Args:
+        is_protected: the session has keys, which are not given up.
     Raises: OfferRefused: the answer does not fit the offer (§6: as many m= lines, in the same order), or refuses the audio.
     """
     slot = audio_slot(offer)
@@ -419,6 +492,7 @@ def read_answer(offer: SessionDescription, answered: SessionDescription) -> Nego
     ours, theirs = offer.media[slot], answered.media[slot]
     if theirs.media != "audio" or not theirs.port:
         raise OfferRefused("audio refused", WARNING_MEDIA_TYPE)
+    keys = _keys_of(ours, theirs, is_protected=is_protected)
     own = offer.connection_of(ours)
     remote, remote_direction = _remote(answered, theirs, own.address if own is not None else offer.origin.address)
     offered = ours.payload_types
@@ -443,6 +517,7 @@ def read_answer(offer: SessionDescription, answered: SessionDescription) -> Nego
         own_event.number if own_event and their_event else None,
         theirs.ptime or ours.ptime or DEFAULT_PTIME_MS,
         mux=theirs.rtcp_mux and ours.rtcp_mux,
+        srtp=keys,
     )
     if their_event is None or not _is_free(their_event.number, offered):
         return audio
@@ -465,6 +540,7 @@ def _negotiated(
     ptime_ms: int,
     *,
     mux: bool,
+    srtp: AgreedKeys | None,
 ) -> NegotiatedAudio:
     rtcp_port, rtcp_address = (theirs.port, None) if mux else theirs.rtcp_apart
     address = remote.address.partition("/")[0]
@@ -482,6 +558,7 @@ def _negotiated(
         direction=direction,
         asks_ptime=theirs.ptime is not None,
         maxptime_ms=theirs.maxptime,
+        srtp=srtp,
     )
 
 

@@ -77,7 +77,7 @@ def _attribute(value: str, where: str) -> Attribute:
     name = name.strip(" \t")
     if not _ATTRIBUTE_NAME(name):
         raise ParseError(f"no attribute name: {name[:40]!r}", where=where)
-    made = known_attribute if len(value) <= _MAX_KNOWN_ATTRIBUTE else Attribute
+    made = known_attribute if len(value) <= _MAX_KNOWN_ATTRIBUTE and name != "crypto" else Attribute
     return made(name, text if colon else None)
 
 
@@ -215,10 +215,12 @@ _MAX_KNOWN: Final = 1_024
 
 
 def _media_description(text: str, number: int) -> MediaDescription:
-    """As `_stream`. A phone writes the same stream in each call, up to its port; what is longer comes from a browser, and differs."""
+    """As `_stream`. A phone writes the same stream in each call, up to its port; what is longer comes from a browser, and differs, as does
+    what holds keys, which nothing shall remember.
+    """
     media, _, rest = text.partition(" ")
     port, _, rest = rest.partition(" ")
-    if len(text) <= _MAX_KNOWN and len(port) <= 5 and port.isascii() and port.isdigit() and int(port) <= 65535:
+    if len(text) <= _MAX_KNOWN and "crypto" not in text and len(port) <= 5 and port.isascii() and port.isdigit() and int(port) <= 65535:
         try:
             return msgspec.structs.replace(_known_stream(f"{media} 0 {rest}", number), port=int(port))
         except ParseError:

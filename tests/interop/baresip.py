@@ -37,6 +37,7 @@ jitter_buffer_delay 1-5
 module_path {modules}
 module g711.so
 module g722.so
+module srtp.so
 module aufile.so
 module aubridge.so
 module sndfile.so

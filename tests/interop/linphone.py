@@ -20,7 +20,8 @@ sip_tcp_port={sip}
 sip_tls_port={tls}
 {trust}
 guess_hostname=0
-media_encryption=none
+media_encryption={encryption}
+media_encryption_mandatory={mandatory}
 [rtp]
 audio_rtp_port={rtp}
 [net]
@@ -44,16 +45,28 @@ def needs_linphone() -> None:
 class Linphone:
     """One running linphonec that takes calls by itself; `async with` it."""
 
-    def __init__(self, folder: Path, sip: int, rtp: int, frequency: float, *, authority: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        sip: int,
+        rtp: int,
+        frequency: float,
+        *,
+        authority: Path | None = None,
+        encryption: str = "none",
+        mandatory: bool = False,
+    ) -> None:
         """Args:
         authority: in PEM: whose word about servers it takes; given, it has TLS too.
+        encryption, mandatory: of its audio.
         """
         needs_linphone()
         (folder / ".local" / "share" / "linphone").mkdir(parents=True)
         self.folder = folder
         tone_file(folder / "tone.wav", frequency)
         tls, trust = (-1, "") if authority is None else (-2, f"root_ca={authority}\nverify_server_certs=1\nverify_server_cn=1")
-        (folder / "rc").write_text(CONFIG.format(sip=sip, rtp=rtp, tls=tls, trust=trust))
+        written = CONFIG.format(sip=sip, rtp=rtp, tls=tls, trust=trust, encryption=encryption, mandatory=int(mandatory))
+        (folder / "rc").write_text(written)
         self.said = ""
         self._heard = asyncio.Condition()
 

@@ -29,6 +29,7 @@ from media.control import (
     Status,
 )
 from media.errors import OtherVersion, ParseError
+from media.transport.keys import LENGTHS, SrtpKeys, Suite
 
 ORDERS = [
     OpenLeg(request=1, leg="a", address="127.0.0.1"),
@@ -77,7 +78,17 @@ def any_value(hint):
         if others == [...]:
             return st.lists(any_value(first), max_size=3).map(tuple)
         return st.tuples(any_value(first), *map(any_value, others))
+    if hint is SrtpKeys:
+        return any_keys()
     return any_message(hint) if hint in PARTS else st.from_type(hint)
+
+
+@st.composite
+def any_keys(draw):
+    """As long as their suite wants them."""
+    suite = draw(st.sampled_from(Suite))
+    octets = st.binary(min_size=LENGTHS[suite].master, max_size=LENGTHS[suite].master)
+    return SrtpKeys(suite=suite, send=draw(octets), receive=draw(octets))
 
 
 def any_message(word):

@@ -8,6 +8,7 @@ from acd.switch.legs import Phase, SwitchLeg
 from acd.switch.media_plan import MediaPlan, agreed, answer, offer
 from media.control import LegOpened
 from sip.errors import ParseError
+from sip.sdp.crypto import SrtpTerms, SrtpUse
 from sip.uri import Uri
 
 PORTS = LegOpened(request=0, leg="c.1", address="127.0.0.1", rtp_port=20000, rtcp_port=20001)
@@ -36,6 +37,17 @@ def answered() -> SwitchLeg:
     return leg
 
 
+def encrypted() -> SwitchLeg:
+    """With the keys of both sides: a hold after a restart is answered with the same ones."""
+    leg = answered()
+    terms = SrtpTerms(SrtpUse.REQUIRED, lambda octets: bytes(range(octets)))
+    ours = offer(PORTS, ("PCMA", "PCMU"), 7, srtp=terms)
+    theirs, _ = answer(ours, msgspec.structs.replace(PORTS, rtp_port=30000, rtcp_port=30001), ("PCMA",), 9, srtp=terms)
+    leg.local, leg.plan, leg.srtp = ours, agreed(ours, theirs.to_bytes()), SrtpUse.REQUIRED
+    assert leg.plan.is_protected
+    return leg
+
+
 def ringing() -> SwitchLeg:
     leg = SwitchLeg("c.2", "c", "t", Phase.ORIGINATING, peer="192.0.2.7")
     leg.branches = {"c.2/1": True, "c.2/2": False}
@@ -54,7 +66,7 @@ def fields(leg: SwitchLeg) -> dict:
     return {name: getattr(leg, name) for name in SwitchLeg.__dataclass_fields__ if name not in NOT_NOTED}
 
 
-@pytest.mark.parametrize("made", [answered, ringing, arrived])
+@pytest.mark.parametrize("made", [answered, encrypted, ringing, arrived])
 def test_what_was_noted_is_found(made):
     leg = made()
     sessions = [leg.session] if leg.session is not None else list(leg.branches)
@@ -75,3 +87,13 @@ def test_a_plan_keeps_the_description_that_led_to_it():
 def test_what_is_no_note_of_ours_is_refused(octets):
     with pytest.raises(ParseError):
         notes.read(octets)
+
+
+def test_a_note_from_before_there_were_keys_is_read():
+    """The newest field stands last: who wrote an earlier note left it out."""
+    written = msgspec.msgpack.decode(notes.note_of(answered(), {"c.1/2": b""}))
+    assert written[-1] == "accepted"
+    del written[-1]
+    found = notes.leg_of(notes.read(msgspec.msgpack.encode(written)))
+    assert found.srtp is SrtpUse.ACCEPTED
+    assert not found.plan.is_protected

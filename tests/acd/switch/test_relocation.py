@@ -91,7 +91,7 @@ class House:
         self.plane, self.hands, self.counters = Plane(), Hands(), Counter()
         self.legs: dict[LegId, SwitchLeg] = {}
         self.hands.rooms = Rooms(self.plane, self.legs)
-        self.moves = Relocation(self.plane, LocalAddresses(HOST), self.counters, self.hands)
+        self.moves = Relocation(self.plane, LocalAddresses(HOST), self.counters, self.hands, bytes)
 
     def leg(self, name: str = "c.0", *, held: bool = False) -> SwitchLeg:
         """A leg that is up: the far end has offered, we have answered."""

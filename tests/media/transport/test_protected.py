@@ -11,7 +11,7 @@ from media.rtp import rtcp
 from media.rtp.rtcp import Goodbye, ReceiverReport, compound
 from media.transport.protected import ProtectedTransport
 from tests.media.rig import Rig
-from tests.media.transport.xor import Xor
+from tests.media.transport.xor import RTCP, RTP, Xor
 
 SPEECH = tones.probe(440, 0.1)
 
@@ -35,12 +35,12 @@ def say(far_end, audio=SPEECH, change=lambda datagram: datagram):
     encoded = PCMA.encode(audio)
     packets = [far_end.packet(encoded[at : at + 160]) for at in range(0, len(encoded), 160)]
     for packet in packets:
-        far_end.rtp.sendto(change(Xor().protect_rtp(bytes(packet))), far_end.target)
+        far_end.rtp.sendto(change(Xor().seal(bytes(packet), RTP)), far_end.target)
     return packets
 
 
 def hear(far_end, count):
-    return [rtp.parse(Xor().unprotect_rtp(far_end.rtp.recv(2048))) for _ in range(count)]
+    return [rtp.parse(Xor().open(far_end.rtp.recv(2048), RTP)) for _ in range(count)]
 
 
 @pytest.mark.interop
@@ -82,12 +82,12 @@ def test_reports_are_protected_both_ways(rig, muxed):
     report = compound(ReceiverReport(a.ssrc), Goodbye((a.ssrc,)))
     before = rig.status().packets_rejected
     sender, target = (a.rtp, a.target) if muxed else (a.rtcp, a.rtcp_target)
-    sender.sendto(Xor().protect_rtcp(report), target)
+    sender.sendto(Xor().seal(report, RTCP), target)
     sender.sendto(report, target)  # plain: is rejected
     while rig.status().packets_rejected == before:
         pass
     rig.close_leg(a)
-    packets = rtcp.parse(Xor().unprotect_rtcp(sender.recv(2048)))
+    packets = rtcp.parse(Xor().open(sender.recv(2048), RTCP))
     assert isinstance(packets[-1], Goodbye)
 
 
@@ -121,8 +121,8 @@ def test_what_is_neither_rtp_nor_rtcp_passes_unseen():
 def test_another_key_opens_nothing():
     packet = rtp.HEADER.pack(0x80, 8, 1, 2, 3) + b"hello"
     with pytest.raises(NotAuthentic):
-        Xor(1).unprotect_rtp(Xor(2).protect_rtp(packet))
-    transport = ProtectedTransport(Line(Xor(2).protect_rtp(packet)), Xor(1))
+        Xor(1).open(Xor(2).seal(packet, RTP), RTP)
+    transport = ProtectedTransport(Line(Xor(2).seal(packet, RTP)), Xor(1))
     with pytest.raises(BlockingIOError):
         transport.receive(bytearray(2048))
     assert transport.rejected == 1

@@ -9,6 +9,7 @@ from media.transport.protected import ProtectedTransport
 from media.transport.udp import open_udp
 
 TAG_OCTETS = 4
+RTP, RTCP = 12, 8
 
 
 class Xor:
@@ -17,26 +18,31 @@ class Xor:
     def __init__(self, key=0x5A):
         self._key = key
 
-    def protect_rtp(self, packet):
-        return self._seal(packet, 12)
+    def protect_rtp(self, buffer, octets):
+        return self._laid(buffer, self.seal(bytes(buffer[:octets]), RTP))
 
-    def protect_rtcp(self, compound):
-        return self._seal(compound, 8)
+    def protect_rtcp(self, buffer, octets):
+        return self._laid(buffer, self.seal(bytes(buffer[:octets]), RTCP))
 
-    def unprotect_rtp(self, packet):
-        return self._open(packet, 12)
+    def unprotect_rtp(self, buffer, octets):
+        return self._laid(buffer, self.open(bytes(buffer[:octets]), RTP))
 
-    def unprotect_rtcp(self, compound):
-        return self._open(compound, 8)
+    def unprotect_rtcp(self, buffer, octets):
+        return self._laid(buffer, self.open(bytes(buffer[:octets]), RTCP))
+
+    @staticmethod
+    def _laid(buffer, made):
+        buffer[: len(made)] = made
+        return len(made)
 
     def _turned(self, octets, header):
         return octets[:header] + bytes(octet ^ self._key for octet in octets[header:])
 
-    def _seal(self, octets, header):
+    def seal(self, octets, header):
         sealed = self._turned(octets, header)
         return sealed + zlib.crc32(sealed, self._key).to_bytes(TAG_OCTETS, "big")
 
-    def _open(self, octets, header):
+    def open(self, octets, header):
         sealed, tag = octets[:-TAG_OCTETS], octets[-TAG_OCTETS:]
         if len(sealed) < header or zlib.crc32(sealed, self._key).to_bytes(TAG_OCTETS, "big") != tag:
             raise NotAuthentic("the tag does not fit")

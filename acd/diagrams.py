@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Protocol, cast
 
 CORE = ("call", "leg", "agent", "work", "queue", "queue_entry")
-ENCRYPTED_LEG = ("ice",)
+ENCRYPTED_LEG = ("ice", "dtls")
 FOLDER = Path("docs/diagrams")
 
 

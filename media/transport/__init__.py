@@ -1,3 +1,4 @@
 """Between a leg and the network: `base` (what a transport is), `udp` (plain RTP: the sockets themselves), `protected` (SRTP's place),
-`keys` (what SRTP is keyed with); for browsers `stun`, `ice` (who the peer is and where) and `dtls` (whence the keys are).
+`keys` and `public_srtp` (what it is keyed with, what does it); for browsers `stun`, `ice` (where the peer is), `dtls` (who it is)
+and `ice_dtls` (all of them over one socket).
 """

@@ -7,9 +7,11 @@ from one pair to another. Consent is the peer's affair, as it is the one who che
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+import msgspec
 
 from media.errors import ParseError
 from media.machine import Edge, to
@@ -87,18 +89,20 @@ TRANSITIONS: Final[dict[State, dict[Input, Edge[State, Do]]]] = {
 # fmt: on
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
+class Credentials(msgspec.Struct, frozen=True):
     """A ufrag and its password (RFC 8445 §5.3); the password shows in no repr."""
 
     ufrag: str
-    pwd: str = field(repr=False)
+    pwd: str
 
     def __post_init__(self) -> None:
-        """Raises: ValueError: not what RFC 8839 §5.4 lets stand in a description."""
+        """Raises: ValueError: not what RFC 8839 §5.4 lets stand in a description; who reads a message gets a `msgspec.ValidationError`."""
         for name, text, least in (("ufrag", self.ufrag, MIN_UFRAG), ("pwd", self.pwd, MIN_PWD)):
             if not least <= len(text) <= MAX_CREDENTIAL or not _ICE_CHARACTERS.issuperset(text):
                 raise ValueError(f"an ICE {name} has {least} to {MAX_CREDENTIAL} ice-chars, not {len(text)} characters")
+
+    def __repr__(self) -> str:
+        return f"Credentials({self.ufrag})"
 
 
 @dataclass(frozen=True, slots=True)

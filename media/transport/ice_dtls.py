@@ -122,12 +122,12 @@ class IceDtlsTransport:
         "_line",
         "_protect",
         "_protected",
-        "_rejected",
         "_socket",
         "_tell",
         "_timer",
         "_valid",
         "receive",
+        "rejected",
         "send",
     )
 
@@ -164,16 +164,11 @@ class IceDtlsTransport:
         self._ended: Dtls | None = None
         """The association whose end was told."""
         self._protected: ProtectedTransport | None = None
-        self._rejected = 0
         self._valid: dict[Address, None] = {}
         self._timer: Timer | None = None
         self.receive: Callable[[bytearray], tuple[int, Any]] = self._receive
         self.send: Callable[[memoryview, Address], int] = self._send
-
-    @property
-    def rejected(self) -> int:
-        """Datagrams that were of no use, or did not prove to be the peer's."""
-        return self._rejected + (0 if self._protected is None else self._protected.rejected)
+        self.rejected = 0
 
     @property
     def descriptors(self) -> tuple[int, int]:
@@ -182,6 +177,16 @@ class IceDtlsTransport:
     @property
     def is_v6(self) -> bool:
         return self._socket.is_v6
+
+    @property
+    def is_open(self) -> bool:
+        """There are keys to send with."""
+        return self._protected is not None
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """Of our certificate."""
+        return self._identity.fingerprint
 
     @property
     def peer(self) -> Address:
@@ -218,7 +223,12 @@ class IceDtlsTransport:
             octets, address = self._line.receive(buffer)
             self._reject(octets, address, "no keys yet")
             raise nothing()
-        received = protected.receive(buffer)
+        try:
+            received = protected.receive(buffer)
+        except BlockingIOError:
+            self.rejected += protected.rejected
+            protected.rejected = 0
+            raise
         now = self._clock()
         state = self._agent.heard(now)
         if state is not None:
@@ -288,7 +298,7 @@ class IceDtlsTransport:
             self._tell(Event(news))
 
     def _reject(self, octets: int, address: Address, why: str) -> None:
-        self._rejected += 1
+        self.rejected += 1
         log.debug("! %d octets from %s:%d dropped: %s", octets, address[0], address[1], why)
 
     # ---------------------------------------------------------------- DTLS
@@ -300,12 +310,10 @@ class IceDtlsTransport:
         association = self._dtls
         if association.state is dtls.State.ESTABLISHED and association is not self._keyed_by:
             self._keyed_by = association
-            self._rejected = self.rejected
             self._protected = ProtectedTransport(self._line, self._protect(association.keys()))
             self._tell(Event(News.CONNECTED))
         elif association.state in {dtls.State.CLOSED, dtls.State.FAILED} and association is not self._ended:
             self._ended = association
-            self._rejected = self.rejected
             self._protected = None
             is_failed = association.state is dtls.State.FAILED
             reason = f"{association.reason}: {association.detail}" if association.detail else str(association.reason or "")

@@ -11,10 +11,10 @@ from media.rtp import packet as rtp
 from media.transport.dtls import Fingerprint, Identity
 from media.transport.ice import Credentials
 from media.transport.ice_dtls import IceDtlsTransport
+from media.transport.public_srtp import PublicSrtp
 from media.transport.udp import open_muxed
 from sip.sdp import webrtc
 from sip.sdp.offer_answer import LocalMedia
-from tests.media.transport.public_srtp import PublicSrtp
 
 CREDENTIALS = Credentials("ourufrag", "passwordof24characters00")
 RENEWED = Credentials("newufrag", "passwordof24characters11")

@@ -10,8 +10,8 @@ from media.transport import stun
 from media.transport.dtls import Dtls, Identity
 from media.transport.ice import Credentials
 from media.transport.ice_dtls import PEER_V4, PEER_V6, IceDtlsTransport, News
+from media.transport.public_srtp import PublicSrtp
 from media.transport.stun import AttributeType, MessageClass
-from tests.media.transport.public_srtp import PublicSrtp
 
 TODAY = dt.datetime(2026, 11, 29, tzinfo=dt.UTC)
 OURS, THEIRS, OTHERS = Identity(TODAY), Identity(TODAY), Identity(TODAY)

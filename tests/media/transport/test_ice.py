@@ -287,3 +287,24 @@ async def test_aioice_as_the_controlling_peer_connects_and_restarts(monkeypatch)
         assert ours.why_not == []
     finally:
         transport.close()
+
+
+@pytest.mark.interop
+async def test_a_peer_that_takes_itself_for_the_controlled_one_is_told_and_takes_over(monkeypatch):
+    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda **_: ["127.0.0.1"])
+    agent = IceLite(OURS)
+    transport, ours = await asyncio.get_running_loop().create_datagram_endpoint(lambda: Socket(agent), ("127.0.0.1", 0))
+    peer = aioice.Connection(ice_controlling=False)
+    try:
+        peer.remote_username, peer.remote_password = OURS.ufrag, OURS.pwd
+        await peer.gather_candidates()
+        port = transport.get_extra_info("sockname")[1]
+        await peer.add_remote_candidate(aioice.Candidate("1", 1, "udp", 2130706431, "127.0.0.1", port, "host"))
+        await peer.add_remote_candidate(None)
+        await peer.connect()
+        assert peer.ice_controlling
+        assert ours.why_not == ["487 Role Conflict"]
+        assert agent.selected is not None
+    finally:
+        await peer.close()
+        transport.close()

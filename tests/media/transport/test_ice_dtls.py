@@ -4,6 +4,8 @@ import datetime as dt
 import itertools
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from media.io.pacer import TimerHeap
 from media.transport import stun
@@ -307,6 +309,21 @@ def test_a_socket_that_cannot_send_stops_nothing():
     del browser.socket.send
     ((answer, address),) = browser.checks()
     assert (stun.parse(answer).message_class, address) == (MessageClass.SUCCESS, WLAN)
+
+
+@given(st.lists(st.tuples(st.sampled_from([b"", b"\x00", b"\x16\xfe\xfd", b"\x80\x08", b"\x80\xc8"]), st.binary(max_size=80)), max_size=8))
+@settings(max_examples=20, deadline=None)
+def test_no_datagrams_stop_a_browser_or_what_comes_behind_them(junk):
+    browser = Browser()
+    browser.transport.expect([THEIRS.fingerprint])
+    for first, rest in junk:
+        assert browser.says(first + rest) is None
+    browser.checks()
+    browser.shakes_hands()
+    assert browser.news == [News.CONNECTED]
+    for first, rest in junk:
+        assert browser.says(first + rest) is None
+    assert browser.says(browser.srtp.protect_rtp(PACKET)) == PACKET
 
 
 def test_what_the_leg_sees_of_the_line():

@@ -117,11 +117,6 @@ class LocalMedia(msgspec.Struct, frozen=True):
     dtls: webrtc.Ours | None = None
 
     @property
-    def protos(self) -> frozenset[str]:
-        """What of an offer can be answered from here."""
-        return SUPPORTED_PROTOS if self.dtls is None else webrtc.PROTOS
-
-    @property
     def connection(self) -> Connection:
         """Where we say that we receive: for a browser the first address we advertise."""
         return connection_to(self.address if self.dtls is None or not self.dtls.addresses else self.dtls.addresses[0])
@@ -353,22 +348,20 @@ def _remote(description: SessionDescription, media: MediaDescription, ours: str)
     return connection, direction
 
 
-def check_offer(
-    offer: SessionDescription, address: str, *, capabilities: Capabilities | None = None, protos: frozenset[str] = SUPPORTED_PROTOS
-) -> int:
+def check_offer(offer: SessionDescription, address: str, *, capabilities: Capabilities | None = None, is_browser: bool = False) -> int:
     """The index of the stream that `answer` would accept from a socket with this address: known before ports are taken for it.
 
     Args:
-        protos: `webrtc.PROTOS` for a browser's.
+        is_browser: the stream is to go over DTLS, and no other.
     Raises: OfferRefused: as `answer`.
     """
-    return _select(offer, capabilities or Capabilities(), address, protos)[0]
+    return _select(offer, capabilities or Capabilities(), address, is_browser=is_browser)[0]
 
 
-def _select(offer: SessionDescription, able: Capabilities, ours: str, protos: frozenset[str]) -> tuple[int, PayloadType]:
+def _select(offer: SessionDescription, able: Capabilities, ours: str, *, is_browser: bool) -> tuple[int, PayloadType]:
     """The stream to accept and its codec. One over each IP version may be offered (RFC 5118 §4.9): the first that we reach is taken.
 
-    Raises: OfferRefused: 304 no audio stream is offered, 302 none over a transport of `protos`, 305 none with a codec of ours, as
+    Raises: OfferRefused: 304 no audio stream is offered, 302 none over a transport that we may take, 305 none with a codec of ours, as
         `_check_reachable`, or as `webrtc.read`.
     """
     warning = WARNING_MEDIA_TYPE
@@ -376,7 +369,7 @@ def _select(offer: SessionDescription, able: Capabilities, ours: str, protos: fr
     for index, media in enumerate(offer.media):
         if media.media != "audio" or not media.port:
             continue
-        if media.proto not in protos:
+        if media.proto not in (webrtc.PROTOS if is_browser else SUPPORTED_PROTOS):
             if warning == WARNING_MEDIA_TYPE:
                 warning = WARNING_TRANSPORT
             continue
@@ -416,7 +409,7 @@ def answer(
     if local.dtls is not None:
         # Deviation: a browser's order is its maker's, not its user's (Opus, G.722, PCMU), so RFC 3264 §6.1 gains nobody anything.
         able = msgspec.structs.replace(able, offerer_chooses=False)
-    slot, codec = _select(offer, able, local.address, local.protos)
+    slot, codec = _select(offer, able, local.address, is_browser=local.dtls is not None)
     offered = offer.media[slot]
     remote, remote_direction = _remote(offer, offered, local.address)
     ours = direction_of(

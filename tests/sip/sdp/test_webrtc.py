@@ -49,7 +49,7 @@ def test_there_are_offers_of_both_browsers():
 def test_each_offer_is_answered_with_pcma_and_its_telephone_event(name):
     offer = offer_of(name)
     assert webrtc.is_offered(offer)
-    assert check_offer(offer, HERE.address, protos=HERE.protos) == 0
+    assert check_offer(offer, HERE.address, is_browser=True) == 0
     both = answered(offer)
     audio = both.audio
     event = {"chromium": 126, "firefox": 101}[name.partition("_")[0]]
@@ -200,7 +200,7 @@ class TestReading:
             answered(offer)
         assert (refusal.value.warning_code, refusal.value.status_hint) == (306, 488)
         with pytest.raises(OfferRefused):
-            check_offer(offer, HERE.address, protos=webrtc.PROTOS)
+            check_offer(offer, HERE.address, is_browser=True)
 
     @pytest.mark.parametrize("name", OFFERS)
     def test_without_dtls_of_our_own_it_is_refused_as_ever(self, name):

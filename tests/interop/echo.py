@@ -54,7 +54,7 @@ class Echo:
                 assert address == self.transport.peer
                 if rtp.kind_of(datagram) is rtp.DatagramKind.RTP:
                     self.heard.append(rtp.parse(datagram))
-                    self.transport.send(memoryview(bytearray(datagram)), address)
+                    self.transport.send(memoryview(self.buffer)[:octets], address)
 
     def renewed(self):
         """ICE restarts: what we say of ourselves from now on."""

@@ -23,6 +23,11 @@ PACKET = bytes.fromhex("800800010000000200000003") + b"hello"
 numbers = itertools.count()
 
 
+def in_buffer(packet):
+    """At the beginning of a buffer that has room behind it, as the worker's has."""
+    return memoryview(bytearray(packet) + bytes(64))[: len(packet)]
+
+
 class Socket:
     """A `Transport` in memory; what is sent is kept with its address."""
 
@@ -121,7 +126,7 @@ def connected():
 def test_packets_pass_both_ways_once_there_are_keys():
     browser = connected()
     assert browser.says(browser.srtp.protect_rtp(PACKET)) == PACKET
-    assert browser.transport.send(memoryview(bytearray(PACKET)), browser.transport.peer) == len(PACKET) + 16
+    assert browser.transport.send(in_buffer(PACKET), browser.transport.peer) == len(PACKET) + 16
     ((sent, address),) = browser.answers()
     assert (browser.srtp.unprotect_rtp(sent), address) == (PACKET, WLAN)
     report = bytes.fromhex("80c9000100000003")
@@ -139,14 +144,14 @@ def test_nothing_passes_either_way_before_there_are_keys():
         lambda packet, address: browser.transport.send_reports(bytes(packet), address, at_rtp_port=True),
     ):
         with pytest.raises(OSError, match="no keys"):
-            attempt(memoryview(bytearray(PACKET)), browser.transport.peer)
+            attempt(in_buffer(PACKET), browser.transport.peer)
     assert browser.says(PACKET) is None
     assert browser.transport.rejected == 1
     # The handshake is done, and the description has not come: still nothing.
     browser.shakes_hands()
     assert browser.says(browser.srtp.protect_rtp(PACKET)) is None
     with pytest.raises(OSError, match="no keys"):
-        browser.transport.send(memoryview(bytearray(PACKET)), browser.transport.peer)
+        browser.transport.send(in_buffer(PACKET), browser.transport.peer)
     assert browser.answers() == []
     assert browser.news == []
     browser.transport.expect([THEIRS.fingerprint])
@@ -187,7 +192,7 @@ def test_the_handshake_may_begin_before_a_pair_is_nominated():
 def test_where_the_browser_goes_packets_follow():
     browser = connected()
     browser.checks(MOBILE)
-    browser.transport.send(memoryview(bytearray(PACKET)), browser.transport.peer)
+    browser.transport.send(in_buffer(PACKET), browser.transport.peer)
     assert browser.answers()[0][1] == MOBILE
     # Packets of both paths are the same peer's, and nothing tells the leg.
     assert browser.says(browser.srtp.protect_rtp(PACKET), MOBILE) == PACKET
@@ -210,7 +215,7 @@ def test_silence_is_told_and_so_is_its_end():
     browser.wait(200.0)
     assert browser.news == [News.SUSPECT, News.GONE]
     with pytest.raises(OSError, match="no browser"):
-        browser.transport.send(memoryview(bytearray(PACKET)), browser.transport.peer)
+        browser.transport.send(in_buffer(PACKET), browser.transport.peer)
 
 
 def test_an_ice_restart_revives_and_keeps_the_keys():
@@ -220,7 +225,7 @@ def test_an_ice_restart_revives_and_keeps_the_keys():
     browser.transport.restart(NEW)
     browser.checks(MOBILE, NEW)
     assert browser.news == [News.CONNECTED]
-    browser.transport.send(memoryview(bytearray(PACKET)), browser.transport.peer)
+    browser.transport.send(in_buffer(PACKET), browser.transport.peer)
     ((sent, address),) = browser.answers()
     assert (browser.srtp.unprotect_rtp(sent), address) == (PACKET, MOBILE)
 
@@ -266,7 +271,7 @@ def test_a_goodbye_and_a_refusal_are_told_once():
     browser.wait(500.0)
     assert browser.news == []
     with pytest.raises(OSError, match="no keys"):
-        browser.transport.send(memoryview(bytearray(PACKET)), browser.transport.peer)
+        browser.transport.send(in_buffer(PACKET), browser.transport.peer)
     stranger = Browser()
     stranger.transport.expect([OTHERS.fingerprint])
     stranger.checks()

@@ -481,6 +481,9 @@ def read_answer(offer: SessionDescription, answered: SessionDescription) -> Nego
     ours, theirs = offer.media[slot], answered.media[slot]
     if theirs.media != "audio" or not theirs.port:
         raise OfferRefused("audio refused", WARNING_MEDIA_TYPE)
+    is_browser = ours.proto in webrtc.PROTOS
+    if is_browser != (theirs.proto in webrtc.PROTOS):
+        raise _refused(WARNING_TRANSPORT, f"{theirs.proto[:20]} answered, {ours.proto} offered")
     own = offer.connection_of(ours)
     remote, remote_direction = _remote(answered, theirs, own.address if own is not None else offer.origin.address)
     offered = ours.payload_types
@@ -505,7 +508,7 @@ def read_answer(offer: SessionDescription, answered: SessionDescription) -> Nego
         own_event.number if own_event and their_event else None,
         theirs.ptime or ours.ptime or DEFAULT_PTIME_MS,
         mux=theirs.rtcp_mux and ours.rtcp_mux,
-        agreed=webrtc.agreed_by_answer(webrtc.read(answered, theirs)) if ours.proto in webrtc.PROTOS else None,
+        agreed=webrtc.agreed_by_answer(webrtc.read(answered, theirs)) if is_browser else None,
     )
     if their_event is None or not _is_free(their_event.number, offered):
         return audio

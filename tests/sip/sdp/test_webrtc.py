@@ -315,6 +315,7 @@ class TestOffer:
             ("a=ice-ufrag:wxyz\r\n", ""),
             ("a=fingerprint:", "a=nothing:"),
             ("a=group", "a=ice-lite\r\na=group"),
+            ("UDP/TLS/RTP/SAVPF", "RTP/AVP"),
         ],
     )
     def test_an_answer_that_leaves_something_open_is_refused(self, change):
@@ -353,6 +354,14 @@ class TestAgain:
         assert again.origin.session_version == 2
         for name in ("ice-ufrag", "ice-pwd", "fingerprint"):
             assert audio.attribute(name) == answered_first.description.media[0].attribute(name)
+
+
+def test_a_plain_offer_is_not_answered_with_dtls():
+    plain = audio_offer(LocalMedia("192.0.2.1", 4000), session_id=7)
+    text = str(answer(plain, LocalMedia("192.0.2.2", 5000), session_id=8).description)
+    with pytest.raises(OfferRefused) as refusal:
+        read_answer(plain, parse_sdp(text.replace("RTP/AVP", "UDP/TLS/RTP/SAVPF")))
+    assert refusal.value.warning_code == 302
 
 
 def test_plain_descriptions_have_nothing_of_it():

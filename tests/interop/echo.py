@@ -24,9 +24,9 @@ IDENTITY = Identity(dt.datetime(2026, 11, 29, tzinfo=dt.UTC))
 class Echo:
     """A browser's leg that sends back what it hears, on the event loop of the test."""
 
-    def __init__(self):
+    def __init__(self, address="127.0.0.1"):
         self.loop = asyncio.get_running_loop()
-        self.line = open_muxed("127.0.0.1", 0)
+        self.line = open_muxed(address, 0)
         self.port = self.line._rtp.getsockname()[1]
         self.events = asyncio.Queue()
         self.transport = IceDtlsTransport(
@@ -36,7 +36,7 @@ class Echo:
         self.buffer = bytearray(2048)
         self.loop.add_reader(self.transport.descriptors[0], self._readable)
         self.local = LocalMedia(
-            "127.0.0.1",
+            address,
             self.port,
             dtls=webrtc.Ours(CREDENTIALS.ufrag, CREDENTIALS.pwd, webrtc.Fingerprint("sha-256", IDENTITY.fingerprint.digest)),
         )

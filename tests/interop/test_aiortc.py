@@ -45,9 +45,9 @@ class Tone(aiortc.MediaStreamTrack):
 
 
 @contextlib.asynccontextmanager
-async def both_ends(monkeypatch):
-    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda **_: ["127.0.0.1"])
-    echo, page = Echo(), aiortc.RTCPeerConnection()
+async def both_ends(monkeypatch, address="127.0.0.1"):
+    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda **_: [address])
+    echo, page = Echo(address), aiortc.RTCPeerConnection()
     tracks = asyncio.Queue()
     page.on("track", tracks.put_nowait)
     try:
@@ -70,8 +70,9 @@ async def hears_the_tone(track):
     return False
 
 
-async def test_aiortc_offers_is_answered_hears_its_echo_and_says_goodbye(monkeypatch):
-    async with both_ends(monkeypatch) as (echo, page, tracks):
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+async def test_aiortc_offers_is_answered_hears_its_echo_and_says_goodbye(monkeypatch, address):
+    async with both_ends(monkeypatch, address) as (echo, page, tracks):
         page.addTrack(Tone())
         await page.setLocalDescription(await page.createOffer())
         both = answer(parse_sdp(page.localDescription.sdp), echo.local, session_id=1)

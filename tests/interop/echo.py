@@ -65,7 +65,7 @@ class Echo:
         self.transport.expect([Fingerprint.parse(str(each)) for each in agreed.peer.fingerprints], is_client=agreed.is_client)
 
     async def news(self):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             return (await self.events.get()).news
 
     def close(self):

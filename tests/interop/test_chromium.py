@@ -60,7 +60,7 @@ async def hears_its_echo(page, echo):
 
 async def hears_more(echo):
     before = len(echo.heard)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while len(echo.heard) < before + 10:
             await asyncio.sleep(0.01)
 
@@ -99,7 +99,7 @@ async def test_chromium_calls_restarts_says_goodbye_is_called_and_held(tmp_path)
             assert restarted.audio.dtls.peer.is_same_association(both.audio.dtls.peer)
             echo.expect(restarted.audio.dtls)
             await page.says(f"pc.setRemoteDescription({{type: 'answer', sdp: {json.dumps(str(restarted.description))}}})")
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(20):
                 while len(echo.transport.describe()["ice"]["ufrags"]) > 1:
                     await asyncio.sleep(0.01)
             await hears_more(echo)

@@ -6,7 +6,7 @@ import itertools
 import aioice
 import pytest
 from aioice import stun as foreign
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from media.transport import ice, stun
@@ -218,12 +218,14 @@ def test_no_repr_shows_the_password():
 
 
 @given(st.binary(max_size=120))
+@settings(max_examples=40, deadline=None)
 def test_no_octets_stop_the_agent(octets):
     agent = IceLite(OURS)
     assert agent.receive(octets, PEER, 0.0).state is None
 
 
 @given(st.lists(st.tuples(st.integers(0, 99), st.integers(0, 255)), min_size=1, max_size=4))
+@settings(max_examples=40, deadline=None)
 def test_no_changed_check_stops_the_agent_or_passes(changes):
     original = check(NOMINATION, NETWORK_COST)
     changed = bytearray(original)
@@ -235,6 +237,7 @@ def test_no_changed_check_stops_the_agent_or_passes(changes):
 
 
 @given(st.lists(st.tuples(st.integers(0, 0xFFFF), st.binary(max_size=20)), max_size=5))
+@settings(max_examples=40, deadline=None)
 def test_no_attributes_in_a_signed_check_stop_the_agent(attributes):
     agent = IceLite(OURS)
     forbidden = {AttributeType.MESSAGE_INTEGRITY, AttributeType.FINGERPRINT}

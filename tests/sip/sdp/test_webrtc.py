@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sip.errors import OfferRefused
@@ -220,6 +220,7 @@ class TestReading:
         assert answered(offer).description.media[0].proto == "UDP/TLS/RTP/SAVP"
 
     @given(st.lists(st.sampled_from(["ice-ufrag", "ice-pwd", "fingerprint", "setup", "mid", "candidate", "group", "rtcp-mux"])), st.text())
+    @settings(max_examples=40, deadline=None)
     def test_no_value_gives_anything_but_an_answer_or_a_refusal(self, names, value):
         text = (FOLDER / "chromium_audio.sdp").read_bytes().decode()
         odd = "".join(character for character in value if character not in "\r\n\0")

@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Protocol, cast
 
 CORE = ("call", "leg", "agent", "work", "queue", "queue_entry")
+ENCRYPTED_LEG = ("ice", "dtls")
 FOLDER = Path("docs/diagrams")
 
 
@@ -32,7 +33,7 @@ Table = Mapping[StrEnum, Mapping[StrEnum, Arrow]]
 
 
 def tables() -> Iterable[tuple[str, ModuleType]]:
-    """Every module with a state table: the core's six, the switch's, and those of the SIP stack."""
+    """Every module with a state table: the core's six, the switch's, those of the SIP stack, and of an encrypted leg."""
     for name in CORE:
         yield f"core-{name.replace('_', '-')}", importlib.import_module(f"acd.core.machines.{name}")
     yield "switch-screen-pop", importlib.import_module("acd.switch.screen_pop")
@@ -42,6 +43,8 @@ def tables() -> Iterable[tuple[str, ModuleType]]:
             if hasattr(module, "TRANSITIONS"):
                 name = package.rpartition(".")[2] if found.name == "machine" else found.name
                 yield f"sip-{name.replace('_', '-')}", module
+    for name in ENCRYPTED_LEG:
+        yield f"media-{name}", importlib.import_module(f"media.transport.{name}")
 
 
 def render(table: Table, title: str) -> str:

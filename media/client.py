@@ -59,6 +59,7 @@ from media.io import control_socket
 from media.log_lines import Form
 from media.processes import UNKNOWN_STATUS, Child, Process
 from media.takeover import Visit
+from media.transport.ice import Credentials
 
 log = logging.getLogger("media.client")
 
@@ -320,7 +321,9 @@ class MediaPlane:
             self._place_at(call_key, worker)
         self._call_legs[call_key].add(leg)
         self._leg_calls[leg] = call_key
-        return LegOpened(request=0, leg=leg, address=held.address, rtp_port=held.rtp_port, rtcp_port=held.rtcp_port)
+        return LegOpened(
+            request=0, leg=leg, address=held.address, rtp_port=held.rtp_port, rtcp_port=held.rtcp_port, fingerprint=held.fingerprint
+        )
 
     def unclaimed(self) -> tuple[str, ...]:
         """Held legs that are no call's yet, in order of names."""
@@ -392,9 +395,13 @@ class MediaPlane:
         if not self._call_legs.get(call_key):
             self.forget(call_key)
 
-    async def open_leg(self, call_key: str, leg: str, address: str | None = None, *, loss_concealment: bool = True) -> LegOpened:
-        """Bind a port pair for `leg`.
+    async def open_leg(
+        self, call_key: str, leg: str, address: str | None = None, *, loss_concealment: bool = True, ice: Credentials | None = None
+    ) -> LegOpened:
+        """Bind a port pair for `leg`, or one port for a browser.
 
+        Args:
+            ice: see `OpenLeg`.
         Raises: Refused: the worker says why. WorkerGone: it ended or did not answer in time.
         """
         opened: asyncio.Future[LegOpened | MediaError] = asyncio.get_running_loop().create_future()
@@ -403,7 +410,7 @@ class MediaPlane:
             if not opened.done():
                 opened.set_result(answer)
 
-        withdraw = self.request_leg(call_key, leg, address or self._address, tell, loss_concealment=loss_concealment)
+        withdraw = self.request_leg(call_key, leg, address or self._address, tell, loss_concealment=loss_concealment, ice=ice)
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 answer = await opened
@@ -416,7 +423,14 @@ class MediaPlane:
         return answer
 
     def request_leg(
-        self, call_key: str, leg: str, address: str, on_answer: Callable[[LegOpened | MediaError], None], *, loss_concealment: bool = True
+        self,
+        call_key: str,
+        leg: str,
+        address: str,
+        on_answer: Callable[[LegOpened | MediaError], None],
+        *,
+        loss_concealment: bool = True,
+        ice: Credentials | None = None,
     ) -> Callable[[], None]:
         """As `open_leg`, for the hot path: no task and no deadline of its own.
 
@@ -445,7 +459,7 @@ class MediaPlane:
                 self._drop_leg(leg)
 
         worker.waiting[request] = tell
-        worker.control.write(OpenLeg(request=request, leg=leg, address=address, loss_concealment=loss_concealment), at_once=True)
+        worker.control.write(OpenLeg(request=request, leg=leg, address=address, loss_concealment=loss_concealment, ice=ice), at_once=True)
         return withdraw
 
     def send(self, call_key: str, order: Request) -> None:

@@ -20,6 +20,7 @@ from typing import Literal
 import msgspec
 
 from media.codecs.registry import CODECS
+from media.transport.ice import Credentials
 from media.transport.keys import SrtpKeys
 
 VERSION = 6
@@ -47,6 +48,19 @@ class OpenLeg(_Message, frozen=True, kw_only=True):
     address: str
     """Local IP address (v4 or v6) the ports are bound to."""
     loss_concealment: bool = True
+    ice: Credentials | None = None
+    """The far end is a browser: one port for everything, ICE-lite with these, DTLS and SRTP. None: RTP on its own."""
+
+
+class Browser(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What a browser said of itself in its SDP; where it is, it did not."""
+
+    fingerprints: tuple[str, ...]
+    """Of its certificate, as `a=fingerprint` has them (RFC 8122); others than before begin another association."""
+    is_client: bool = False
+    """We are the active end of the DTLS association: it answered `a=setup:passive`."""
+    ice: Credentials | None = None
+    """Ours from now on, as its description has another ufrag: an ICE restart (RFC 8445 §9). None, or the same: none."""
 
 
 class DescribeLeg(_Message, frozen=True, kw_only=True):
@@ -86,6 +100,8 @@ class DescribeLeg(_Message, frozen=True, kw_only=True):
     of them is described, audio goes there whoever else sends (`media.rtp.latch`)."""
     until_heard: bool = False
     """The address is no place to send to: nothing is sent, audio or reports, until packets of the far end tell where it is."""
+    browser: Browser | None = None
+    """Of a leg that was opened with `ice`, and of no other: the addresses above mean nothing then."""
     srtp: SrtpKeys | None = None
     """Both directions, audio and reports, are protected under these, and nothing plain is taken or sent; None: plain. A key that stays the
     same keeps its replay window; of one that is new on their side the old one is taken a moment longer."""
@@ -268,13 +284,15 @@ class Greeting(_Message, frozen=True, kw_only=True):
 
 
 class LegOpened(_Message, frozen=True, kw_only=True):
-    """Reply to `OpenLeg`: the ports that are bound; RTP is even, RTCP is RTP + 1 (RFC 3550 §11)."""
+    """Reply to `OpenLeg`: the ports that are bound; RTP is even, RTCP is RTP + 1 (RFC 3550 §11), or with a browser the same."""
 
     request: int
     leg: str
     address: str
     rtp_port: int
     rtcp_port: int
+    fingerprint: str = ""
+    """Of the certificate that is shown to a browser, as `a=fingerprint` has it; empty where there is none."""
 
 
 class Refused(_Message, frozen=True, kw_only=True):
@@ -352,6 +370,7 @@ class HeldLeg(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, for
     play: str | None
     """Of the `Play` that plays now."""
     note: bytes = b""
+    fingerprint: str = ""
 
     def __repr__(self) -> str:
         """Without the note: keys are in it."""
@@ -461,6 +480,17 @@ class LegSilent(_Message, frozen=True, kw_only=True):
     seconds: float
 
 
+class BrowserChanged(_Message, frozen=True, kw_only=True):
+    """Whether a browser is there. `connected`: keys are there and audio flows, or it does again; `suspect`: nothing came for 8 s, which a
+    browser that lives is never silent; `gone`: for 30 s (RFC 7675); `closed`: it said goodbye; `failed`: it is not who it should be, or the
+    handshake came to nothing, and `reason` says why.
+    """
+
+    leg: str
+    state: Literal["connected", "suspect", "gone", "closed", "failed"]
+    reason: str = ""
+
+
 class LegClosed(_Message, frozen=True, kw_only=True):
     """The ports are free again."""
 
@@ -468,6 +498,6 @@ class LegClosed(_Message, frozen=True, kw_only=True):
     quality: Quality
 
 
-Report = DigitBegan | DigitReceived | PlayEnded | RecordingEnded | LegLatched | LegSilent | LegClosed
+Report = DigitBegan | DigitReceived | PlayEnded | RecordingEnded | LegLatched | LegSilent | BrowserChanged | LegClosed
 
 FromWorker = Greeting | Reply | Report

@@ -28,9 +28,12 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import assert_never, get_args
+
+from msgspec import structs
 
 from media import framing
 from media.channel import Channel
@@ -40,6 +43,7 @@ from media.control import (
     ArrangeAudio,
     AskHeld,
     AskStatus,
+    BrowserChanged,
     CloseLeg,
     DescribeLeg,
     FromWorker,
@@ -83,7 +87,10 @@ from media.prompts import PACKAGED_SOUNDS, SoundLibrary
 from media.recordings import Recordings
 from media.room import Room
 from media.transport.base import Transport
-from media.transport.udp import MTU_OCTETS, ip_version, open_udp
+from media.transport.dtls import Fingerprint, Identity
+from media.transport.ice_dtls import Event, IceDtlsTransport, News
+from media.transport.srtp import SrtpProtection
+from media.transport.udp import MTU_OCTETS, ip_version, open_muxed, open_udp
 
 log = logging.getLogger("media.worker")
 
@@ -133,6 +140,7 @@ class Worker:
         self.packets_sent = 0
         self._ports = ports
         self._open_transport = open_transport
+        self._identity = Identity(datetime.fromtimestamp(time.time(), UTC))
         self._sounds = sounds
         self._ticks = Ticks()
         self._ticking: tuple[dict[Ticking, None], ...] = tuple({} for _ in range(PHASES))
@@ -496,7 +504,7 @@ class Worker:
             self._send(Refused(request=request.request, reason=f"{request.address!r} is no IP address"))
             return
         try:
-            port, transport = self._bind(request.address, now)
+            port, transport = self._bind(request.address, now, self._opener(request))
         except (PortsExhausted, OSError) as error:
             log.warning("! leg=%s not opened: %s", request.leg, error)
             self._send(Refused(request=request.request, reason=f"no RTP ports on {request.address}: {error}"))
@@ -505,16 +513,54 @@ class Worker:
         self._legs[request.leg] = leg
         rtp, rtcp = transport.descriptors
         self._watch(rtp, leg.receiver.receive_rtp)
-        self._watch(rtcp, leg.receive_rtcp)
-        self._send(LegOpened(request=request.request, leg=request.leg, address=request.address, rtp_port=port, rtcp_port=port + 1))
+        if rtcp != rtp:
+            self._watch(rtcp, leg.receive_rtcp)
+        held = _held(leg, b"")
+        self._send(
+            LegOpened(
+                request=request.request,
+                leg=request.leg,
+                address=request.address,
+                rtp_port=port,
+                rtcp_port=held.rtcp_port,
+                fingerprint=held.fingerprint,
+            )
+        )
 
-    def _bind(self, address: str, now: float) -> tuple[int, Transport]:
+    def _opener(self, request: OpenLeg) -> Callable[[str, int], Transport]:
+        """What binds the ports of this leg."""
+        credentials = request.ice
+        if credentials is None:
+            return self._open_transport
+        name = request.leg
+
+        def open_to_browser(address: str, port: int) -> Transport:
+            return IceDtlsTransport(
+                open_muxed(address, port),
+                self._identity,
+                credentials,
+                protect=lambda keys: SrtpProtection(keys, time.monotonic),
+                at=self.timers.at,
+                clock=time.monotonic,
+                tell=lambda event: self._browser_changed(name, event),
+            )
+
+        return open_to_browser
+
+    def _browser_changed(self, name: str, event: Event) -> None:
+        log.info("= leg=%s browser %s %s", name, event.news, event.reason)
+        leg = self._legs.get(name)
+        if event.news is News.CONNECTED and leg is not None and leg.described is not None and leg.described.until_heard:
+            leg.describe(structs.replace(leg.described, until_heard=False), time.monotonic())
+        self.report(BrowserChanged(leg=name, state=event.news.value, reason=event.reason))
+
+    def _bind(self, address: str, now: float, open_transport: Callable[[str, int], Transport]) -> tuple[int, Transport]:
         """A pair that binds: somebody else may hold a port of ours, so try some before giving up."""
         tries = _BIND_TRIES
         while True:
             port = self._ports.take(now)
             try:
-                return port, self._open_transport(address, port)
+                return port, open_transport(address, port)
             except OSError as error:
                 self._ports.give_back(port, now)
                 tries -= 1
@@ -525,6 +571,11 @@ class Worker:
     def _describe_leg(self, request: DescribeLeg, now: float) -> None:
         leg = self._leg(request.leg)
         if leg is None:
+            return
+        if isinstance(leg.transport, IceDtlsTransport):
+            request = _described_browser(leg.transport, request)
+        elif request.browser is not None:
+            log.error("! leg=%s is described as a browser's and was not opened as one", request.leg)
             return
         if not request.until_heard and ip_version(request.remote_address) != ip_version(leg.address):
             log.error("! leg=%s at %s cannot speak with %r", request.leg, leg.address, request.remote_address)
@@ -715,11 +766,38 @@ def _held(leg: Leg, note: bytes) -> HeldLeg:
         leg=leg.name,
         address=leg.address,
         rtp_port=leg.port,
-        rtcp_port=leg.port + 1,
+        rtcp_port=leg.port if isinstance(leg.transport, IceDtlsTransport) else leg.port + 1,
         is_described=leg.described is not None,
         play=None if playback is None else playback.play,
         note=note,
+        fingerprint=str(leg.transport.fingerprint) if isinstance(leg.transport, IceDtlsTransport) else "",
     )
+
+
+def _described_browser(transport: IceDtlsTransport, request: DescribeLeg) -> DescribeLeg:
+    """Tell the transport who is expected. Returns: the order with the one address that the browser has for the leg; nothing is sent there
+    before there are keys.
+    """
+    browser = request.browser
+    if browser is not None:
+        if browser.ice is not None:
+            transport.restart(browser.ice)
+        transport.expect(_fingerprints(request.leg, browser.fingerprints), is_client=browser.is_client)
+    host, port = transport.peer[:2]
+    return structs.replace(
+        request, remote_address=host, remote_port=port, remote_rtcp_port=port, signals_from=(), until_heard=not transport.is_open
+    )
+
+
+def _fingerprints(leg: str, texts: tuple[str, ...]) -> list[Fingerprint]:
+    """Those that can be read; with none the browser is refused, whoever it is."""
+    found = []
+    for text in texts:
+        try:
+            found.append(Fingerprint.parse(text))
+        except ParseError as error:
+            log.warning("! leg=%s %s", leg, error)
+    return found
 
 
 @contextlib.contextmanager

@@ -220,6 +220,7 @@ class Switch:
             control.LegSilent: self._silent_leg,
             control.RecordingEnded: self.recordings.ended,
             control.LegLatched: self._latched,
+            control.BrowserChanged: self._browser_changed,
             WorkerLost: self._worker_lost,
             WorkerRestarted: self._worker_restarted,
         }
@@ -919,6 +920,12 @@ class Switch:
 
     def _latched(self, _report: control.LegLatched) -> None:
         self.counters["legs_latched"] += 1
+
+    def _browser_changed(self, report: control.BrowserChanged) -> None:
+        """A page that is no more says nothing by SIP either; one that lost its network may come again by itself."""
+        self.counters[f"browsers_{report.state}"] += 1
+        if report.state != "connected":
+            self._with(report.leg, self._ask_whether_there)
 
     def _worker_lost(self, report: WorkerLost) -> None:
         self.counters["workers_lost"] += 1

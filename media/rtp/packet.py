@@ -12,6 +12,8 @@ VERSION = 2
 HEADER = Struct("!BBHII")
 HEADER_OCTETS = 12
 STUN_MAGIC_COOKIE = b"\x21\x12\xa4\x42"
+_DTLS_FIRST = range(20, 64)
+"""RFC 7983 §7; 16-19 is ZRTP, 64-79 a TURN channel: nobody's here."""
 _EXTENSION_HEADER = Struct("!HH")
 _RTCP_TYPES = range(192, 224)
 """RFC 5761 §4: packet types of RTCP; as RTP they would be payload types 64-95 with the marker, which nobody may use."""
@@ -23,11 +25,12 @@ class DatagramKind(Enum):
     RTP = auto()
     RTCP = auto()
     STUN = auto()
+    DTLS = auto()
     UNKNOWN = auto()
 
 
 def kind_of(datagram: bytes | bytearray | memoryview) -> DatagramKind:
-    """Tell RTP, RTCP and STUN on one port apart (RFC 5761 §4, RFC 7983 §7); says nothing about the rest of the datagram."""
+    """Tell RTP, RTCP, STUN and DTLS on one port apart (RFC 5761 §4, RFC 7983 §7); says nothing about the rest of the datagram."""
     if len(datagram) < 4:
         return DatagramKind.UNKNOWN
     first = datagram[0]
@@ -36,6 +39,8 @@ def kind_of(datagram: bytes | bytearray | memoryview) -> DatagramKind:
     # RFC 5389 §6: "The most significant 2 bits of every STUN message MUST be zeroes", then the magic cookie.
     if first < 4 and len(datagram) >= 20 and bytes(datagram[4:8]) == STUN_MAGIC_COOKIE:
         return DatagramKind.STUN
+    if first in _DTLS_FIRST:
+        return DatagramKind.DTLS
     return DatagramKind.UNKNOWN
 
 

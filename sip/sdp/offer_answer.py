@@ -7,6 +7,8 @@ Who calls what:
     answerer  answer(offer, ...) -> Answered(description, audio)
     re-offer  reoffer(previous, ...) -> offer    hold, resume, moved media: same m= lines, version + 1 (§8)
 
+To a browser the same is said with `LocalMedia.dtls`: see `webrtc`.
+
 `OfferAnswer` keeps the turn: RFC 3264 names no states, ours follow JSEP (RFC 8829 §3.2). An input that its table does not have is
 refused with the status in `REFUSALS` when it came from the peer, and is our own bug (`IllegalTransition`) when it came from us.
 """
@@ -23,6 +25,7 @@ import msgspec
 
 from sip.errors import IllegalTransition, LocalMisuse, OfferRefused, RemoteFault
 from sip.machine import Edge, to
+from sip.sdp import webrtc
 from sip.sdp.crypto import PLAIN_PROTOS, SECURE_PROTOS, AgreedKeys, Crypto, SrtpTerms, has_lines
 from sip.sdp.crypto import lines as crypto_lines
 from sip.sdp.description import (
@@ -101,11 +104,21 @@ class Capabilities(msgspec.Struct, frozen=True, cache_hash=True):
 
 
 class LocalMedia(msgspec.Struct, frozen=True):
-    """Where we receive."""
+    """Where we receive.
+
+    Attributes:
+        dtls: what we say of ourselves to a browser; with it the stream goes over DTLS, and RTCP over the port of RTP.
+    """
 
     address: str
     port: int
     rtcp_port: int | None = None
+    dtls: webrtc.Ours | None = None
+
+    @property
+    def connection(self) -> Connection:
+        """Where we say that we receive: for a browser the first address we advertise."""
+        return connection_to(self.address if self.dtls is None or not self.dtls.addresses else self.dtls.addresses[0])
 
     def attributes(self) -> tuple[Attribute, ...]:
         """a=rtcp where RTCP is not on the port above (RFC 3605)."""
@@ -128,6 +141,7 @@ class NegotiatedAudio(msgspec.Struct, frozen=True):
         remote_address, remote_port, remote_rtcp_address, remote_rtcp_port: where the peer receives; after latching only a first guess.
         rtcp_mux: RTCP goes to the RTP port.
         direction: what we do: SENDONLY means that we send and do not receive.
+        dtls: the stream goes over DTLS, and where to is what ICE finds: the remote addresses mean nothing.
         srtp: what protects it; None: it is plain.
     """
 
@@ -145,6 +159,7 @@ class NegotiatedAudio(msgspec.Struct, frozen=True):
     asks_ptime: bool = False
     maxptime_ms: int | None = None
     renumbered_telephone_event: int | None = None
+    dtls: webrtc.Agreed | None = None
     srtp: AgreedKeys | None = None
 
     @property
@@ -198,18 +213,20 @@ def audio_offer(
     formats, attributes = _formats(able.codecs, able.telephone_event, able.ptime_ms, direction)
     if not able.codecs or len(set(formats)) != len(formats):
         raise LocalMisuse(f"an offer needs codecs with different payload types, not {[int(number) for number in formats]}")
-    connection = connection_to(local.address)
+    connection = local.connection
+    ours = local.dtls
+    common: tuple[Attribute, ...] = ()
+    if ours is None:
+        proto, own = "RTP/SAVP" if is_secure else "RTP/AVP", local.attributes()
+    else:
+        proto, common = webrtc.PROTO, webrtc.session_attributes(ours.mid)
+        own = webrtc.stream_attributes(ours, webrtc.Setup.ACTPASS, ours.mid, local.address, local.port)
     return SessionDescription(
-        origin=Origin(username, session_id, session_version, "IN", connection.address_type, local.address),
+        origin=Origin(username, session_id, session_version, "IN", connection.address_type, connection.address),
         connection=connection,
+        attributes=common,
         media=(
-            MediaDescription(
-                "audio",
-                local.port,
-                "RTP/SAVP" if is_secure else "RTP/AVP",
-                formats,
-                attributes=(*local.attributes(), *attributes, *[line.attribute() for line in crypto]),
-            ),
+            MediaDescription("audio", local.port, proto, formats, attributes=(*own, *attributes, *[line.attribute() for line in crypto])),
         ),
     )
 
@@ -246,14 +263,22 @@ def reoffer(
         event = _telephone_event(previous.media[slot].payload_types, able.telephone_event.clock_rate)
         if event is not None:
             able = msgspec.structs.replace(able, telephone_event=msgspec.structs.replace(able.telephone_event, number=event.number))
+    mid = None if slot is None else previous.media[slot].attribute("mid")
+    if local.dtls is not None and mid is not None:
+        # RFC 8829 §5.2.2: the stream keeps its mid, whoever gave it.
+        local = msgspec.structs.replace(local, dtls=msgspec.structs.replace(local.dtls, mid=mid))
     crypto = () if slot is None else _kept_lines(previous.media[slot], agreed, renewed)
     fresh = audio_offer(local, session_id=previous.origin.session_id, capabilities=able, direction=direction, crypto=crypto)
-    lines = [media.refused() for media in previous.media]
+    lines = [_turned_down(media, local) for media in previous.media]
     if slot is None:
         lines.append(fresh.media[0])
     else:
         lines[slot] = msgspec.structs.replace(fresh.media[0], proto=previous.media[slot].proto)
     return revised(previous, msgspec.structs.replace(fresh, media=tuple(lines)))
+
+
+def _turned_down(media: MediaDescription, local: LocalMedia) -> MediaDescription:
+    return media.refused() if local.dtls is None else webrtc.refused(media)
 
 
 def _kept_lines(ours: MediaDescription, agreed: AgreedKeys | None, renewed: bytes | None) -> tuple[Crypto, ...]:
@@ -335,6 +360,9 @@ def _remote(description: SessionDescription, media: MediaDescription, ours: str)
     connection = description.connection_of(media)
     if connection is None:
         raise _refused(WARNING_NETWORK_ADDRESS, "no connection address")
+    if media.proto in webrtc.PROTOS:
+        # RFC 8839 §4.3.1: the null address says here that ICE will find one, and is no hold.
+        return connection, description.direction_of(media)
     _check_reachable(connection, ours)
     direction = description.direction_of(media)
     if connection.is_null:
@@ -342,12 +370,21 @@ def _remote(description: SessionDescription, media: MediaDescription, ours: str)
     return connection, direction
 
 
-def check_offer(offer: SessionDescription, address: str, *, capabilities: Capabilities | None = None, srtp: SrtpTerms | None = None) -> int:
+def check_offer(
+    offer: SessionDescription,
+    address: str,
+    *,
+    capabilities: Capabilities | None = None,
+    srtp: SrtpTerms | None = None,
+    is_browser: bool = False,
+) -> int:
     """The index of the stream that `answer` would accept from a socket with this address: known before ports are taken for it.
 
+    Args:
+        is_browser: the stream is to go over DTLS, and no other.
     Raises: OfferRefused: as `answer`.
     """
-    return _select(offer, capabilities or Capabilities(), address, srtp)[0]
+    return _select(offer, capabilities or Capabilities(), address, srtp, is_browser=is_browser)[0]
 
 
 def _protection(media: MediaDescription, srtp: SrtpTerms | None) -> tuple[int, Crypto | None]:
@@ -364,19 +401,21 @@ def _protection(media: MediaDescription, srtp: SrtpTerms | None) -> tuple[int, C
     return (0 if line is not None else WARNING_ATTRIBUTE), line
 
 
-def _select(offer: SessionDescription, able: Capabilities, ours: str, srtp: SrtpTerms | None) -> tuple[int, PayloadType, Crypto | None]:
+def _select(
+    offer: SessionDescription, able: Capabilities, ours: str, srtp: SrtpTerms | None, *, is_browser: bool
+) -> tuple[int, PayloadType, Crypto | None]:
     """The stream to accept, its codec and its keys. One over each IP version may be offered (RFC 5118 §4.9), and one plain beside one with
     keys: the first that we reach and may take is taken.
 
     Raises: OfferRefused: 304 no audio stream is offered, 302 none over a transport that we may take, 306 none with keys of use, 305 none
-        with a codec of ours, or as `_check_reachable`.
+        with a codec of ours, or as `_check_reachable` or `webrtc.read`.
     """
     warning = WARNING_MEDIA_TYPE
     unreachable: OfferRefused | None = None
     for index, media in enumerate(offer.media):
         if media.media != "audio" or not media.port:
             continue
-        unfit, line = _protection(media, srtp)
+        unfit, line = _protection(media, srtp) if not is_browser else (0 if media.proto in webrtc.PROTOS else WARNING_TRANSPORT, None)
         if unfit:
             if warning == WARNING_MEDIA_TYPE:
                 warning = unfit
@@ -387,6 +426,8 @@ def _select(offer: SessionDescription, able: Capabilities, ours: str, srtp: Srtp
             continue
         try:
             _remote(offer, media, ours)
+            if media.proto in webrtc.PROTOS:
+                webrtc.read(offer, media)
         except OfferRefused as refusal:
             unreachable = unreachable or refusal
         else:
@@ -414,7 +455,10 @@ def answer(
     Raises: OfferRefused: nothing in common: 488 with one of `WARNINGS`.
     """
     able = capabilities or Capabilities()
-    slot, codec, their_line = _select(offer, able, local.address, srtp)
+    if local.dtls is not None:
+        # Deviation: a browser's order is its maker's, not its user's (Opus, G.722, PCMU), so RFC 3264 §6.1 gains nobody anything.
+        able = msgspec.structs.replace(able, offerer_chooses=False)
+    slot, codec, their_line = _select(offer, able, local.address, srtp, is_browser=local.dtls is not None)
     offered = offer.media[slot]
     remote, remote_direction = _remote(offer, offered, local.address)
     ours = direction_of(
@@ -426,18 +470,26 @@ def answer(
         event = msgspec.structs.replace(event, fmtp=able.telephone_event.fmtp)
     ptime = offered.ptime or able.ptime_ms
     formats, attributes = _formats((msgspec.structs.replace(codec, fmtp=None),), event, ptime, ours)
-    mux = (Attribute("rtcp-mux"),) if offered.rtcp_mux and local.rtcp_port == local.port else ()
-    lines = [media.refused() for media in offer.media]
+    dtls: webrtc.Agreed | None = None
+    common: tuple[Attribute, ...] = ()
+    if local.dtls is None:
+        is_muxed = offered.rtcp_mux and local.rtcp_port == local.port
+        own = (Attribute("rtcp-mux"),) if is_muxed else local.attributes()
+    else:
+        is_muxed = True
+        dtls, common, own = _secured_answer(offer, offered, local, local.dtls)
+    lines = [_turned_down(media, local) for media in offer.media]
     keys: AgreedKeys | None = None
     if their_line is not None and srtp is not None:
         our_line = srtp.answers(their_line)
         attributes = (*attributes, our_line.attribute())
         keys = AgreedKeys(our_line.suite, our_line.key, their_line.key)
-    lines[slot] = MediaDescription("audio", local.port, offered.proto, formats, attributes=(mux or local.attributes()) + attributes)
-    connection = connection_to(local.address)
+    lines[slot] = MediaDescription("audio", local.port, offered.proto, formats, attributes=own + attributes)
+    connection = local.connection
     description = SessionDescription(
-        origin=Origin(username, session_id, 1, "IN", connection.address_type, local.address),
+        origin=Origin(username, session_id, 1, "IN", connection.address_type, connection.address),
         connection=connection,
+        attributes=common,
         # RFC 3264 §6: "the "t=" line in the answer MUST be exactly the same as that of the offer".
         timings=offer.timings,
         media=tuple(lines),
@@ -445,8 +497,19 @@ def answer(
     if previous is not None:
         description = revised(previous, description)
     number = event.number if event else None
-    audio = _negotiated(offered, remote, ours, codec, codec.number, number, number, ptime, mux=bool(mux), srtp=keys)
+    audio = _negotiated(offered, remote, ours, codec, codec.number, number, number, ptime, mux=is_muxed, srtp=keys, dtls=dtls)
     return Answered(description, audio)
+
+
+def _secured_answer(
+    offer: SessionDescription, offered: MediaDescription, local: LocalMedia, ours: webrtc.Ours
+) -> tuple[webrtc.Agreed, tuple[Attribute, ...], tuple[Attribute, ...]]:
+    """What is agreed on with a browser, and our attributes for the session and for the stream."""
+    peer = webrtc.read(offer, offered)
+    agreed = webrtc.agreed_by_offer(peer, ours)
+    setup = webrtc.Setup.ACTIVE if agreed.is_client else webrtc.Setup.PASSIVE
+    common = webrtc.session_attributes(peer.mid if peer.is_bundled else None)
+    return agreed, common, webrtc.stream_attributes(ours, setup, peer.mid, local.address, local.port)
 
 
 @lru_cache(maxsize=256)
@@ -492,7 +555,10 @@ def read_answer(offer: SessionDescription, answered: SessionDescription, *, is_p
     ours, theirs = offer.media[slot], answered.media[slot]
     if theirs.media != "audio" or not theirs.port:
         raise OfferRefused("audio refused", WARNING_MEDIA_TYPE)
-    keys = _keys_of(ours, theirs, is_protected=is_protected)
+    is_browser = ours.proto in webrtc.PROTOS
+    if is_browser != (theirs.proto in webrtc.PROTOS):
+        raise _refused(WARNING_TRANSPORT, f"{theirs.proto[:20]} answered, {ours.proto} offered")
+    keys = None if is_browser else _keys_of(ours, theirs, is_protected=is_protected)
     own = offer.connection_of(ours)
     remote, remote_direction = _remote(answered, theirs, own.address if own is not None else offer.origin.address)
     offered = ours.payload_types
@@ -518,6 +584,7 @@ def read_answer(offer: SessionDescription, answered: SessionDescription, *, is_p
         theirs.ptime or ours.ptime or DEFAULT_PTIME_MS,
         mux=theirs.rtcp_mux and ours.rtcp_mux,
         srtp=keys,
+        dtls=webrtc.agreed_by_answer(webrtc.read(answered, theirs)) if is_browser else None,
     )
     if their_event is None or not _is_free(their_event.number, offered):
         return audio
@@ -541,6 +608,7 @@ def _negotiated(
     *,
     mux: bool,
     srtp: AgreedKeys | None,
+    dtls: webrtc.Agreed | None = None,
 ) -> NegotiatedAudio:
     rtcp_port, rtcp_address = (theirs.port, None) if mux else theirs.rtcp_apart
     address = remote.address.partition("/")[0]
@@ -559,6 +627,7 @@ def _negotiated(
         asks_ptime=theirs.ptime is not None,
         maxptime_ms=theirs.maxptime,
         srtp=srtp,
+        dtls=dtls,
     )
 
 

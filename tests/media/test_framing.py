@@ -14,6 +14,7 @@ from media.control import (
     MAX_NOTE_OCTETS,
     VERSION,
     ArrangeAudio,
+    Browser,
     DescribeLeg,
     DigitReceived,
     Greeting,
@@ -29,6 +30,7 @@ from media.control import (
     Status,
 )
 from media.errors import OtherVersion, ParseError
+from media.transport.ice import Credentials
 from media.transport.keys import LENGTHS, SrtpKeys, Suite
 
 ORDERS = [
@@ -61,7 +63,7 @@ EVERY_WORD = [pytest.param(framing.request_reader, word, id=word.__name__) for w
 ]
 
 
-PARTS = {Quality, HeldLeg, HeldRoom, HeldRecording}
+PARTS = {Browser, Quality, HeldLeg, HeldRoom, HeldRecording}
 """Of words."""
 
 
@@ -78,6 +80,10 @@ def any_value(hint):
         if others == [...]:
             return st.lists(any_value(first), max_size=3).map(tuple)
         return st.tuples(any_value(first), *map(any_value, others))
+    if hint is Credentials:
+        return st.builds(
+            Credentials, st.from_regex("[A-Za-z0-9+/]{4,8}", fullmatch=True), st.from_regex("[A-Za-z0-9+/]{22,24}", fullmatch=True)
+        )
     if hint is SrtpKeys:
         return any_keys()
     return any_message(hint) if hint in PARTS else st.from_type(hint)

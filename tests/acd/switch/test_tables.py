@@ -1,6 +1,6 @@
 """The switch has an answer to every effect of the core, and every SIP event has at most one taker."""
 
-from typing import get_args
+from typing import get_args, get_type_hints
 
 from acd.config import VoiceSettings
 from acd.core import effects as ef
@@ -9,7 +9,9 @@ from acd.guard import Guard, GuardPolicy
 from acd.switch.lines import Lines
 from acd.switch.phones import Phones
 from acd.switch.switch import Switch
+from api.metric_words import HELP
 from media.client import PlaneReport
+from media.control import BrowserChanged
 from sip import events as sip_events
 
 
@@ -30,6 +32,17 @@ def test_every_effect_of_a_leg_names_it():
 
 def test_every_report_of_the_media_plane_is_taken():
     assert set(switch()._of_media) == set(get_args(PlaneReport))
+
+
+def test_a_browser_that_is_no_more_is_asked_for_and_one_that_is_there_is_not():
+    """Nobody holds this leg, so that asking ends at the look for it."""
+    made, looked_for = switch(), []
+    made._with = lambda leg, _: looked_for.append(leg)
+    for state in get_args(get_type_hints(BrowserChanged)["state"]):
+        made._of_media[BrowserChanged](BrowserChanged(leg=state, state=state))
+        assert made.counters[f"browsers_{state}"] == 1
+        assert f"fernamt_switch_browsers_{state}_total" in HELP
+    assert looked_for == ["suspect", "gone", "closed", "failed"]
 
 
 def test_every_sip_event_has_one_taker_at_most():

@@ -85,7 +85,7 @@ def test_any_octets_give_a_packet_or_a_parse_error(datagram):
         (bytes.fromhex("80cd0002") + bytes(8), DatagramKind.RTCP),
         (bytes.fromhex("000100002112a442") + bytes(12), DatagramKind.STUN),
         (bytes.fromhex("000100002112a443") + bytes(12), DatagramKind.UNKNOWN),
-        (bytes.fromhex("16fefd0000") + bytes(20), DatagramKind.UNKNOWN),
+        (bytes.fromhex("16fefd0000") + bytes(20), DatagramKind.DTLS),
         (b"\x80", DatagramKind.UNKNOWN),
         (b"", DatagramKind.UNKNOWN),
     ],
@@ -93,6 +93,20 @@ def test_any_octets_give_a_packet_or_a_parse_error(datagram):
 def test_rtp_rtcp_and_stun_on_one_port_are_told_apart(datagram, kind):
     """RFC 5761 §4, RFC 7983 §7."""
     assert kind_of(datagram) is kind
+
+
+@pytest.mark.parametrize("first", range(256))
+def test_the_first_octet_says_what_it_is(first):
+    """RFC 7983 §7, figure 3; what is nothing of ours is unknown."""
+    if first <= 3:
+        kind = DatagramKind.STUN
+    elif 20 <= first <= 63:
+        kind = DatagramKind.DTLS
+    elif 128 <= first <= 191:
+        kind = DatagramKind.RTP
+    else:
+        kind = DatagramKind.UNKNOWN
+    assert kind_of(bytes((first,)) + bytes.fromhex("0801002112a442") + bytes(12)) is kind
 
 
 @given(st.binary(max_size=80))

@@ -9,6 +9,7 @@ A connection opened from here is found by the name that was asked for, since ano
 
 import asyncio
 import contextlib
+import math
 import ssl
 from collections import Counter
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ from sip.domain_identity import Certificate, identities, is_of
 from sip.errors import LocalMisuse
 from sip.flow import Flow, HostPort, TransportName
 from sip.io.resolver import is_numeric
-from sip.io.tcp import FIRST_MESSAGE_PART, Connection, TcpConnections, figures_of
+from sip.io.tcp import FIRST_MESSAGE_PART, MAX_UNSENT_OCTETS, Connection, TcpConnections, figures_of
 from sip.io.transport import Contexts, Shell
 from sip.parser import Limits
 
@@ -164,6 +165,11 @@ class TlsConnection(Connection):
     def _certificate(self) -> Certificate:
         return self._tls.getpeercert() or {}
 
+    @property
+    def is_shaking(self) -> bool:
+        """Whether its handshake is under way."""
+        return not (self._is_shaken or self._has_failed)
+
     # --- asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -182,7 +188,7 @@ class TlsConnection(Connection):
         self._incoming.write(data)
         if not self._is_shaken and not self._shake():
             return
-        while self._transport is not None:
+        while self.is_open:
             try:
                 plain = self._tls.read(RECORD_OCTETS)
             except ssl.SSLWantReadError:
@@ -264,9 +270,11 @@ class TlsConnection(Connection):
         super().write(self._outgoing.read())
 
     def _send_out(self) -> None:
-        """What the handshake, or an alert, has to say."""
+        """What the protocol itself has to say: handshake, alerts, new keys."""
         if self._outgoing.pending and self._transport is not None:
             self._transport.write(self._outgoing.read())
+            if self._transport.get_write_buffer_size() > MAX_UNSENT_OCTETS:
+                self._transport.abort()
 
     def close(self) -> None:
         """Say goodbye (RFC 8446 §6.1: close_notify), and close after what is buffered has been sent."""
@@ -366,6 +374,11 @@ class TlsConnections(TcpConnections):
         super()._tell_lost(connection)
         for remote in connection.called:
             self._on_lost(Flow(self.name, connection.flow.local, remote))
+
+    def _patience_s(self, connection: Connection) -> float:
+        """A handshake has its own deadline, which tells what it was."""
+        is_shaking = isinstance(connection, TlsConnection) and connection.is_shaking
+        return math.inf if is_shaking else super()._patience_s(connection)
 
     def figures(self) -> Mapping[str, float]:
         """See FIGURES."""

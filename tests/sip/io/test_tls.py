@@ -263,6 +263,35 @@ async def test_an_address_that_has_proven_a_name_has_to_prove_it_again_when_it_i
     assert b.endpoint.figures()["tls_handshakes_total"] == 2
 
 
+@pytest.mark.parametrize("breaks", [False, True])
+async def test_a_carrier_calls_over_the_connection_we_opened_and_is_hung_up_on_over_another_when_that_is_gone(phones, authority, breaks):
+    """It is known by its address then; over a new connection the name that it had proven is asked for."""
+    ours, carrier = await phones(), await phones(contexts(authority, authority.issue(DOMAIN, file="nameonly.pem")))
+    ours.ask(carrier.port, DOMAIN)
+    await ours.wait(OptionsAnswered)
+    [connection] = carrier.endpoint.transports.of("tls")[(HOST, carrier.port)]._open.values()
+    carrier.agent.invite(
+        session="in",
+        target=ours.uri,
+        flow=connection.flow,
+        from_=NameAddr(carrier.uri),
+        to=NameAddr(ours.uri),
+        sdp=SDP,
+        now=carrier.endpoint.now(),
+    )
+    carrier.endpoint.flush()
+    session = (await ours.wait(IncomingInvite)).session
+    await ours.wait(SessionConfirmed)
+    if breaks:
+        connection.close()
+        await until(lambda: not ours.endpoint.figures()["tls_connections"])
+    ours.agent.cancel_or_bye(session, ours.endpoint.now())
+    ours.endpoint.flush()
+    assert (await carrier.wait(SessionEnded)).by == "remote"
+    assert carrier.endpoint.figures()["tls_handshakes_total"] == 1 + breaks
+    assert not ours.failures()
+
+
 @pytest.mark.parametrize(
     ("named", "days", "by_other", "reason", "words"),
     [

@@ -66,6 +66,8 @@ class SipCertificate:
         """What the files hold now cannot be used; what was read before is in force."""
         self._seen: object = None
         self._warned_at = float("-inf")
+        self._again_at = float("inf")
+        """When what the files hold can be used, which it cannot yet."""
 
     def start(self, now: float) -> Contexts:
         """Read it, or make our own; one line of the log says which.
@@ -98,16 +100,20 @@ class SipCertificate:
     def look(self, now: float) -> None:
         """Read it again if its files have changed; what cannot be used leaves the one before in force. Blocks for the disk's time."""
         state = _state_of(self._files)
-        if state != self._seen:
-            self._seen = state
+        if state != self._seen or now >= self._again_at:
+            self._seen, self._again_at = state, float("inf")
             self._reload(now)
         self._regard_dates(now)
 
     def _reload(self, now: float) -> None:
         try:
             loaded = read(self._files, is_shown=not self.is_own)
-            if loaded.expires_at <= now < self.expires_at:
-                raise Unusable(f"the new certificate has expired on {_day(loaded.expires_at)}")
+            if self._holds(now):
+                if loaded.expires_at <= now:
+                    raise Unusable(f"the new certificate has expired on {_day(loaded.expires_at)}")
+                if loaded.begins_at > now:
+                    self._again_at = loaded.begins_at
+                    raise Unusable(f"the new certificate holds only from {_day(loaded.begins_at)} on, and is taken then")
         except (OSError, Unusable) as error:
             self.is_refused = True
             log.error("! SIP over TLS goes on with the certificate it has, until %s: %s", _day(self.expires_at), error)  # noqa: TRY400
@@ -118,6 +124,10 @@ class SipCertificate:
         self.reloads += 1
         self._warned_at = float("-inf")
         log.info("= SIP over TLS as %s from now on, until %s", loaded.names, _day(loaded.expires_at))
+
+    def _holds(self, now: float) -> bool:
+        """Whether phones that look at the dates are content with the one in force."""
+        return self._loaded.begins_at <= now < self.expires_at
 
     def _regard_dates(self, now: float) -> None:
         """Once a day while there is something to say."""
@@ -265,7 +275,7 @@ def _made(names: Sequence[str], now: dt.datetime) -> bytes:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _CLOCKS_APART)
         .not_valid_after(now + dt.timedelta(days=OWN_DAYS))
-        .add_extension(x509.SubjectAlternativeName([_general(name) for name in names]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([one for name in names for one in _general(name)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .sign(key, hashes.SHA256())
@@ -274,8 +284,9 @@ def _made(names: Sequence[str], now: dt.datetime) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM) + secret
 
 
-def _general(name: str) -> x509.GeneralName:
+def _general(name: str) -> tuple[x509.GeneralName, ...]:
+    """An address stands as a name besides: there are phones that compare with names alone."""
     try:
-        return x509.IPAddress(ipaddress.ip_address(name))
+        return x509.IPAddress(ipaddress.ip_address(name)), x509.DNSName(name)
     except ValueError:
-        return x509.DNSName(name)
+        return (x509.DNSName(name),)

@@ -66,6 +66,8 @@ log = logging.getLogger("media.client")
 ORPHAN_S: Final = 60.0
 """How long workers keep their legs when we are gone."""
 START_TIMEOUT_S: Final = 20.0
+SETTINGS: Final = "FERNAMT_"
+"""Variables that are the main process's alone begin so."""
 ANSWER_TIMEOUT_S: Final = 5.0
 STATUS_TIMEOUT_S: Final = 2.5
 """A worker that does not say how it is for so long, twice in a row, hangs. Once may be our own stop (SIGSTOP, a machine that slept)."""
@@ -822,11 +824,13 @@ def _worker_environment() -> dict[str, str]:
     """Ours, with our import path in front: the worker is the same code wherever the main process was started.
 
     Its matrices have a few hundred numbers: OpenBLAS, which starts a thread for every core and lets it wait busily, is told to do without
-    (the start takes half the CPU time).
+    (the start takes half the CPU time). Our settings are no business of a process that reads what strangers send, nor are the passwords
+    among them.
     """
     path = str(Path(__file__).resolve().parent.parent)
+    given = {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)}
     earlier = os.environ.get("PYTHONPATH")
-    return {"OPENBLAS_NUM_THREADS": "1"} | os.environ | {"PYTHONPATH": path if not earlier else f"{path}{os.pathsep}{earlier}"}
+    return {"OPENBLAS_NUM_THREADS": "1"} | given | {"PYTHONPATH": path if not earlier else f"{path}{os.pathsep}{earlier}"}
 
 
 def divide_ports(ports: tuple[int, int], workers: int) -> list[tuple[int, int]]:

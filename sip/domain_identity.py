@@ -26,6 +26,16 @@ def identities(certificate: Certificate) -> frozenset[str]:
     return frozenset(domains or {_plain(text) for kind, text in names if kind == "DNS"})
 
 
+def named_as(certificate: Certificate, asked: str) -> frozenset[str]:
+    """What it names of the kind that was asked for, addresses or domains, to be told to people."""
+    if _address(asked) is None:
+        return identities(certificate)
+    names = certificate.get("subjectAltName", ())
+    return frozenset(str(found) for kind, text in names if kind == "IP Address" and (found := _address(text)) is not None) or frozenset(
+        f"the name {one}" for one in identities(certificate)
+    )
+
+
 def is_of(certificate: Certificate, asked: str) -> bool:
     """Whether it is that domain's: compared as a whole, without wildcards (§7.2).
 

@@ -38,13 +38,22 @@ class Authority:
         self.file = folder / f"{name}.pem"
         self.file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, *names: str, file: str = "server.pem", common_name: str = "a server", days: float = 30, key_file: str = "") -> Path:
+    def issue(
+        self,
+        *names: str,
+        file: str = "server.pem",
+        common_name: str = "a server",
+        days: float = 30,
+        key_file: str = "",
+        begins: float = -10,
+    ) -> Path:
         """A certificate with its key, in one file, or two.
 
         Args:
             names: `sip:…` is a URI, what reads as an address an address, all else, and what stands behind `dns:`, a name; none: no
                 subjectAltName.
             days: until it has expired; negative: since.
+            begins: in so many days it holds; negative: since.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         made = (
@@ -53,7 +62,7 @@ class Authority:
             .issuer_name(self._name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(NOW - 10 * DAY)
+            .not_valid_before(NOW + begins * DAY)
             .not_valid_after(NOW + days * DAY)
         )
         if names:

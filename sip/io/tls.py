@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import ClassVar, Final, cast
 
 from sip import trace
-from sip.domain_identity import Certificate, identities, is_of
+from sip.domain_identity import Certificate, is_of, named_as
 from sip.errors import LocalMisuse
 from sip.flow import Flow, HostPort, TransportName
 from sip.io.resolver import is_numeric
@@ -31,6 +31,8 @@ CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
 RECORD_OCTETS: Final = 16_384
 # Addresses of which it is known by which name they proved themselves.
 MAX_PROVEN: Final = 1_000
+# House: so many handshakes that came to nothing are told of one by one within a second; of the others how many they were.
+TOLD_A_SECOND: Final = 10
 
 REASONS: Final = ("timeout", "closed", "not_tls", "version", "cipher", "certificate", "identity", "other")
 """Why a handshake came to nothing: not done in time; the far end left; what came is no TLS; no version, or no cipher, in common; one side
@@ -152,6 +154,8 @@ class TlsConnection(Connection):
         name = asked if asked and not is_numeric(asked) else None
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=remote is None, server_hostname=name)
         self._is_shaken = self._has_failed = False
+        self._is_given_up = False
+        """By us, for another's sake or at the end."""
         self._deadline: asyncio.TimerHandle | None = None
         self.shaken: asyncio.Future[None] | None = None if remote is None else asyncio.get_running_loop().create_future()
         """Of one opened from here: done with its handshake, or why there is none (NoHandshakeError)."""
@@ -205,8 +209,12 @@ class TlsConnection(Connection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """asyncio: it is gone."""
-        if not self._is_shaken:
+        if not self._is_shaken and not self._is_given_up:
             self.fail("closed", "the far end closed in the handshake")
+        self._stop_waiting()
+        if self.shaken is not None and not self.shaken.done():
+            self.shaken.set_exception(NoHandshakeError("the connection was given up"))
+            self.shaken.exception()
         super().connection_lost(exc)
 
     # --- the handshake
@@ -222,8 +230,9 @@ class TlsConnection(Connection):
             self.fail(_REASON_OF.get(error.reason or "", "other"), _words(error))
             return False
         if self.is_ours and not is_of(self._certificate, self.asked):
-            named = ", ".join(sorted(identities(self._certificate))) or "nobody"
-            self.fail("identity", f"the certificate is not that of {self.asked}, but of {named}"[:300])
+            named = ", ".join(sorted(named_as(self._certificate, self.asked))) or "nobody"
+            what = "that of the address" if is_numeric(self.asked) else "that of"
+            self.fail("identity", f"the certificate is not {what} {self.asked}, but of {named}"[:300])
             return False
         self._is_shaken = True
         self._send_out()
@@ -241,7 +250,7 @@ class TlsConnection(Connection):
         self._stop_waiting()
         self._tls_owner.failures[reason] += 1
         if self.shaken is None:
-            trace.trouble(self.flow, f"no TLS: {words}")
+            self._tls_owner.tell_failed(self.flow, words)
         elif not self.shaken.done():
             self.shaken.set_exception(NoHandshakeError(words))
             self.shaken.exception()  # seen: whoever opened it may be gone
@@ -279,6 +288,7 @@ class TlsConnection(Connection):
     def close(self) -> None:
         """Say goodbye (RFC 8446 §6.1: close_notify), and close after what is buffered has been sent."""
         if not self._is_shaken:
+            self._is_given_up = True
             self.abort()
             return
         if self.is_open:
@@ -305,6 +315,7 @@ class TlsConnections(TcpConnections):
         self.failures: Counter[str] = Counter()
         """Handshakes that came to nothing, by reason."""
         self.handshakes = 0
+        self._told_since, self._told, self._untold = float("-inf"), 0, 0
         self._at: dict[HostPort, TlsConnection] = {}
         """Connections opened from here, by the address they go to."""
         self._proven: dict[HostPort, str] = {}
@@ -350,6 +361,19 @@ class TlsConnections(TcpConnections):
         if isinstance(error, NoHandshakeError):
             self._on_unproven(flow, str(error))
         super()._tell_unopened(flow, error)
+
+    def tell_failed(self, flow: Flow, words: str) -> None:
+        """The log has them, but not the whole of a flood."""
+        now = self.now()
+        if now - self._told_since >= 1.0:
+            if self._untold:
+                trace.trouble(flow, f"no TLS, and {self._untold} handshakes before it that came to nothing are not told of")
+            self._told_since, self._told, self._untold = now, 0, 0
+        if self._told >= TOLD_A_SECOND:
+            self._untold += 1
+            return
+        self._told += 1
+        trace.trouble(flow, f"no TLS: {words}")
 
     def shook(self, connection: TlsConnection) -> None:
         """A handshake is done."""

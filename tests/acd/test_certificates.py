@@ -5,6 +5,7 @@ import stat
 import time
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -63,6 +64,32 @@ def test_a_changed_certificate_is_in_force_and_a_broken_one_is_not(tmp_path, aut
     assert contexts.listening is second
     assert "the new certificate has expired" in caplog.text
     assert "PRIVATE KEY" not in caplog.text
+
+
+def test_one_that_does_not_hold_yet_is_taken_when_it_does(tmp_path, authority, caplog):
+    caplog.set_level(logging.INFO, "acd.certificates")
+    path = authority.issue("sip.example.com", days=20)
+    one, now = SipCertificate(settings(tmp_path, certificate=path)), time.time()
+    contexts = one.start(now)
+    first = contexts.listening
+    authority.issue("sip.example.com", begins=5)
+    one.look(now)
+    one.look(now + 4 * DAY_S)
+    assert contexts.listening is first
+    assert one.figures()["tls_certificate_refused"] == 1
+    assert caplog.text.count("holds only from") == 1
+    one.look(now + 5 * DAY_S + 60)
+    assert contexts.listening is not first
+    assert one.figures()["tls_certificate_refused"] == 0
+
+
+def test_our_own_names_our_address_as_an_address_and_as_a_name(tmp_path):
+    """Linphone compares with names alone."""
+    SipCertificate(settings(tmp_path, ca=None)).start(time.time())
+    names = x509.load_pem_x509_certificate((tmp_path / OWN).read_bytes()).extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    addresses = {str(one) for one in names.value.get_values_for_type(x509.IPAddress)}
+    assert addresses
+    assert addresses <= set(names.value.get_values_for_type(x509.DNSName))
 
 
 def test_its_end_is_told_of_once_a_day(tmp_path, authority, caplog):

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from media.client import MediaPlane, WorkerLost, WorkerRestarted, divide_ports
+from media.client import MediaPlane, WorkerLost, WorkerRestarted, _worker_environment, divide_ports
 from media.control import CloseLeg, LegClosed, Play, PlayEnded, StartRecording, Stop
 from media.errors import MediaError, Refused, WorkerGone
 from media.processes import Child
@@ -267,3 +267,12 @@ def test_ports_are_divided_into_whole_pairs():
     assert divide_ports((20001, 20005), 2) == [(20002, 20003), (20004, 20005)]
     with pytest.raises(ValueError, match="too few"):
         divide_ports((20000, 20003), 3)
+
+
+def test_a_worker_is_told_none_of_our_settings(monkeypatch):
+    """It reads what strangers send; passwords may stand among them."""
+    monkeypatch.setenv("FERNAMT_OPERATOR__PASSWORD", "geheim")
+    monkeypatch.setenv("PATH_OF_OURS", "kept")
+    environment = _worker_environment()
+    assert "geheim" not in environment.values()
+    assert environment["PATH_OF_OURS"] == "kept"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sip.domain_identity import identities, is_of
+from sip.domain_identity import identities, is_of, named_as
 
 
 def certificate(*names, common_name=None):
@@ -76,3 +76,17 @@ def test_domains_are_compared_as_a_whole(named, asked, same, kind):
 def test_an_address_is_looked_for_among_addresses(names, asked, same):
     """RFC 9525 §6.4."""
     assert is_of(certificate(*names), asked) is same
+
+
+@pytest.mark.parametrize(
+    ("named", "asked", "told"),
+    [
+        ((("DNS", "example.com"),), "example.net", {"example.com"}),
+        ((("IP Address", "192.0.2.31"), ("DNS", "example.com")), "192.0.2.30", {"192.0.2.31"}),
+        # A name that reads as the address is a name all the same.
+        ((("DNS", "192.0.2.30"),), "192.0.2.30", {"the name 192.0.2.30"}),
+        ((), "192.0.2.30", set()),
+    ],
+)
+def test_what_is_told_of_a_certificate_is_of_the_kind_that_was_asked_for(named, asked, told):
+    assert named_as(certificate(*named), asked) == told

@@ -1,6 +1,7 @@
 """SIP over TLS on real loopback sockets: two endpoints of ours, and peers that behave badly (RFC 3261 §26, RFC 5922, RFC 5630)."""
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import socket
@@ -398,8 +399,29 @@ async def test_handshakes_count_against_their_source(phones):
     held = [await asyncio.open_connection(HOST, house.port) for _ in range(5)]
     await until(lambda: house.endpoint.figures()["tls_strangers_displaced_total"] == 2)
     assert house.endpoint.figures()["tls_strangers"] == 3
+    # Whom we turned out has not left.
+    for reader, _ in held[:2]:
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+    assert house.failures() == {}
     for _, writer in held:
         writer.close()
+
+
+async def test_a_flood_of_handshakes_is_told_of_in_few_lines(phones, caplog):
+    caplog.set_level(logging.INFO, "sip.trace")
+    house = await phones()
+    [connections] = house.endpoint.transports.of("tls").values()
+    connections.now = lambda: 100.0
+    for _ in range(15):
+        await bytes_to(house.port, b"GET / HTTP/1.1\r\n\r\n")
+    await until(lambda: sum(house.failures().values()) == 15)
+    assert sum("no TLS: " in line for line in caplog.messages) == 10
+    connections.now = lambda: 101.0
+    await bytes_to(house.port, b"GET / HTTP/1.1\r\n\r\n")
+    await until(lambda: sum(house.failures().values()) == 16)
+    assert sum("no TLS: " in line for line in caplog.messages) == 11
+    assert sum("5 handshakes before it that came to nothing are not told of" in line for line in caplog.messages) == 1
 
 
 async def test_who_says_goodbye_is_said_goodbye_to(phones, authority):

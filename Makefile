@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 NODE_MODULES := tests/typescript/node_modules/.package-lock.json
 # One more than two cores: who talks to real phones and processes waits half of the time.
 WORKERS ?= 3
+# A storm loads the machine by itself, and compares what it hears with what is heard without: no more than cores.
+STORM_WORKERS ?= 2
 INPUTS ?= 1000000
 CALLS ?= 2000
 
@@ -68,7 +70,7 @@ check-service: install ## One real call through a private instance, everything v
 
 storm: install-dev packages ## What does not fit into `test`: random event orders (INPUTS=1000000), every boundary of the API by every role, long journeys
 	$(BIN)/python -m tests.acd.core.storm --inputs $(INPUTS)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m storm
+	$(BIN)/python -m pytest -n $(STORM_WORKERS) --dist loadgroup -m storm
 	FERNAMT_TEST_CONTRACT=all $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup tests/api/test_contract.py
 
 day: install-dev ## 2,000 calls of every kind over SIP (CALLS=2000), with a book kept at the phones; every figure compared and recomputed

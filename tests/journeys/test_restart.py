@@ -354,6 +354,7 @@ async def test_a_crowd_goes_on(tmp_path: Path, again: Any) -> None:
 
 
 @pytest.mark.storm
+@pytest.mark.xdist_group("a hundred")
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(("again", "times"), [(killed, 1), (left, 10), (updated, 10)])
 async def test_a_hundred_talk_fifty_wait_and_ten_are_rung(tmp_path: Path, again: Any, times: int) -> None:

@@ -3,13 +3,11 @@
 A pair (state, input) that is not in a table leaves the state as it is: what comes from a line is not always in season.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, TypeVar
 
 S = TypeVar("S", bound=StrEnum)
-I = TypeVar("I", bound=StrEnum)  # noqa: E741  # I is the input alphabet, as S is the states
 A = TypeVar("A", bound=StrEnum)
 
 
@@ -24,6 +22,3 @@ class Edge(Generic[S, A]):
 def to(state: S, *actions: A) -> Edge[S, A]:
     """Make one edge of a table line."""
     return Edge(state, actions)
-
-
-Table = Mapping[S, Mapping[I, Edge[S, A]]]

@@ -775,8 +775,8 @@ def _held(leg: Leg, note: bytes) -> HeldLeg:
 
 
 def _described_browser(transport: IceDtlsTransport, request: DescribeLeg) -> DescribeLeg:
-    """Tell the transport who is expected. Returns: the order with the one address that the browser has for the leg; nothing is sent there
-    before there are keys.
+    """Tell the transport who is expected. Returns: the order with the one address that the browser has for the leg, without other keys than
+    its handshake's; nothing is sent there before there are some.
     """
     browser = request.browser
     if browser is not None:
@@ -785,7 +785,13 @@ def _described_browser(transport: IceDtlsTransport, request: DescribeLeg) -> Des
         transport.expect(_fingerprints(request.leg, browser.fingerprints), is_client=browser.is_client)
     host, port = transport.peer[:2]
     return structs.replace(
-        request, remote_address=host, remote_port=port, remote_rtcp_port=port, signals_from=(), until_heard=not transport.is_open
+        request,
+        remote_address=host,
+        remote_port=port,
+        remote_rtcp_port=port,
+        signals_from=(),
+        until_heard=not transport.is_open,
+        srtp=None,
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 from media import tones
 from media.control import ArrangeAudio, AskHeld, Browser, BrowserChanged, CloseLeg, DescribeLeg, LegClosed, LegOpened, OpenLeg, Play
 from media.transport.ice import Credentials
+from media.transport.keys import LENGTHS, SrtpKeys, Suite
 from sip.sdp import webrtc
 from sip.sdp.offer_answer import LocalMedia, answer
 from sip.sdp.parser import parse_sdp
@@ -152,3 +153,14 @@ def test_a_plain_leg_is_not_described_as_a_browsers(rig):
     rig.describe(phone, browser=Browser(fingerprints=()))
     rig.status()
     assert f"leg={phone.name} is described as a browser's" in rig.log_path.read_text()
+
+
+def test_a_browsers_leg_has_no_other_keys_than_its_handshakes(rig):
+    opened = opened_by(rig)
+    suite = Suite.AES_CM_128_HMAC_SHA1_80
+    keys = SrtpKeys(suite=suite, send=b"s" * LENGTHS[suite].master, receive=b"r" * LENGTHS[suite].master)
+    rig.order(
+        DescribeLeg(leg=NAME, remote_address="127.0.0.1", remote_port=4000, remote_rtcp_port=4001, codec="PCMA", payload_type=8, srtp=keys)
+    )
+    (held,) = rig.ask(AskHeld(request=next(rig.requests))).legs
+    assert (held.fingerprint, held.rtcp_port) == (opened.fingerprint, opened.rtp_port)

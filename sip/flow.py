@@ -11,10 +11,12 @@ HostPort = tuple[str, int]
 Way = tuple[HostPort, HostPort, TransportName]
 
 DEFAULT_PORT = 5060
-DEFAULT_PORTS: Final[Mapping[TransportName, int]] = {"tls": 5061}
-"""RFC 3261 §18.2.1: 5060 for every other."""
-PROTECTED: Final = frozenset({"tls"})
+DEFAULT_PORTS: Final[Mapping[TransportName, int]] = {"tls": 5061, "ws": 80, "wss": 443}
+"""RFC 3261 §18.2.1, RFC 7118 §5.2.3: 5060 for every other."""
+PROTECTED: Final = frozenset({"tls", "wss"})
 """Over which a request with a SIPS URI may go (RFC 3261 §26.2.2)."""
+WEBSOCKETS: Final = frozenset({"ws", "wss"})
+"""RFC 7118: whoever is there is a page, whose audio goes by ICE and DTLS (RFC 8827 §6.5), and which only its own flow leads to."""
 
 IdSource = Callable[[], str]
 """Gives an unpredictable token (letters and digits, at least 64 bits) at each call: for branch, tag, Call-ID, nonce (RFC 3261 §19.3)."""
@@ -48,6 +50,11 @@ class Flow(msgspec.Struct, frozen=True, omit_defaults=True):
     def is_protected(self) -> bool:
         """Whether nobody on the way to that peer reads along or puts in a word."""
         return self.transport in PROTECTED
+
+    @property
+    def is_websocket(self) -> bool:
+        """Whether a page is at the other end."""
+        return self.transport in WEBSOCKETS
 
     @property
     def way(self) -> Way:

@@ -98,6 +98,8 @@ class VoiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     told of keys by INFO itself, or nobody: then it is a tone."""
     accept_clock: bool = False
     """Open journals that are more than a day ahead of the clock, and go on from the present time."""
+    media_addresses: tuple[str, ...] = ()
+    """IP addresses under which browsers reach our media ports, best first; none: the one that packets to the page leave from."""
     media_orphan_s: float = 60.0
     """How long media workers keep their legs when the main process is gone; 0 not at all."""
     registration_min_s: int = 30

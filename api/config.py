@@ -300,12 +300,26 @@ class Media(_Group):
     """Even ports from the first to the last; each leg takes a pair."""
     workers: int | None = Field(default=None, ge=1, le=256)
     """Worker processes; None: one for every two cores."""
+    addresses: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = ()
+    """IP addresses under which browsers reach these ports; none: `sip.advertised`, or the one that packets to the page leave from."""
     silence_s: float = Field(default=60.0, ge=0)
     """A connected leg without RTP and RTCP for so long is asked by SIP whether it is there, and cleared if it does not answer; 0 never."""
     info_digits: Literal["allowed", "shown", "never"] = "allowed"
     """To whom keys are told by SIP INFO, where it takes no RFC 4733: who allows INFO, only who has shown it, or nobody (a tone)."""
     orphan_s: float = Field(default=60.0, ge=0, le=3600)
     """How long audio and recordings go on when the main process is gone; 0 not at all."""
+
+    @field_validator("addresses")
+    @classmethod
+    def _reachable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
+            try:
+                address = ipaddress.ip_address(each)
+            except ValueError:
+                raise ValueError(f"{each!r} is no IP address; browsers are told addresses, not names, and no port") from None
+            if address.is_unspecified or address.is_multicast:
+                raise ValueError(f"nobody is reached at {each}")
+        return value
 
     @model_validator(mode="after")
     def _range(self) -> Media:

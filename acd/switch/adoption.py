@@ -26,6 +26,7 @@ from acd.switch.legs import Phase, SwitchLeg
 from acd.switch.lines import credentials
 from acd.switch.sip_port import SipPort
 from media.client import HeldAt, MediaPlane
+from media.control import LegOpened
 from sip.errors import LocalMisuse, ParseError
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ class Hands(Protocol):
     def sip(self) -> SipPort: ...
     def enter_again(self, leg: SwitchLeg) -> None: ...
     def await_quality(self, leg: SwitchLeg) -> None: ...
+    def told(self, opened: LegOpened) -> LegOpened: ...
 
 
 class Adoption:
@@ -93,8 +95,11 @@ class Adoption:
                 leg.session = None if leg.session == one.session else leg.session
         if leg.session is None and not leg.branches:
             return None
-        leg.media = self._media.claim(note.call, note.leg)
-        return leg if leg.media is not None else None
+        opened = self._media.claim(note.call, note.leg)
+        if opened is None:
+            return None
+        leg.media = self._hands.told(opened)
+        return leg
 
     def _let_go(self, held: HeldAt, leg: SwitchLeg | None) -> None:
         """It is over for the journal, or nothing can be done with it: the far end is told, the ports are closed."""

@@ -14,6 +14,7 @@ from acd.switch.keyed import Keyed
 from acd.switch.media_plan import MediaPlan
 from acd.switch.pins import PinEntry
 from media.control import LegOpened, Play
+from media.transport.ice import Credentials
 from sip.dtmf_info import InfoKey
 from sip.events import ReInviteReceived
 from sip.sdp.crypto import SrtpUse
@@ -55,6 +56,14 @@ class SwitchLeg:
     """Of branches that failed: what their final status means -> the status itself."""
     contacts: dict[str, tuple[str, Uri]] = field(default_factory=dict)
     """Branch -> the address of record and the contact that it rings."""
+    pages: set[str] = field(default_factory=set)
+    """Sessions of `branches` that are pages."""
+    is_page: bool = False
+    """The far end is a browser: it is described as one, and never as anything else again."""
+    ice: Credentials | None = None
+    """Ours, for a leg whose far end is or may be a page."""
+    to_page: SessionDescription | None = None
+    """Our offer to those branches that are pages; `local` is that to the others."""
     srtp: SrtpUse = SrtpUse.ACCEPTED
     """What this side does with keys, as it was set up when the leg began."""
     takes_ports: bool = False

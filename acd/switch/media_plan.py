@@ -1,18 +1,24 @@
-"""SDP on one side, stream parameters of the media plane on the other: the only place that knows both (RFC 3264, RFC 4733, RFC 4568)."""
+"""SDP on one side, stream parameters of the media plane on the other (RFC 3264, RFC 4568, RFC 4733, RFC 8829).
+
+The only place that knows both.
+"""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
 from media.codecs.base import AudioCodec
 from media.codecs.registry import CODECS, CONVERSIONS, USUAL, of_rtpmap
-from media.control import Codec, DescribeLeg, LegOpened
+from media.control import Browser, Codec, DescribeLeg, LegOpened
 from media.frame import sent_ptime
+from media.transport.ice import Credentials
 from media.transport.keys import SrtpKeys, Suite
 from media.wire_cost import SRTP_OF, ChannelShape, IpVersion, Srtp, channel_kbits
 from sip.errors import OfferRefused, ParseError
+from sip.sdp import webrtc
 from sip.sdp.crypto import AgreedKeys, KeySource, SrtpTerms, SrtpUse, fresh, lines
 from sip.sdp.description import Direction, PayloadType, SessionDescription
 from sip.sdp.offer_answer import (
@@ -64,7 +70,12 @@ class MediaPlan:
     @property
     def is_protected(self) -> bool:
         """It has keys."""
-        return self.audio.srtp is not None
+        return self.audio.srtp is not None or self.audio.dtls is not None
+
+    @property
+    def is_page(self) -> bool:
+        """The far end is a browser."""
+        return self.audio.dtls is not None
 
     def describe(
         self,
@@ -74,7 +85,11 @@ class MediaPlan:
         signals_from: Iterable[str] = (),
         until_heard: bool = False,
         digits_by_info: bool = False,
+        ice: Credentials | None = None,
     ) -> DescribeLeg:
+        """Args:
+        ice: ours, which a browser has been told last.
+        """
         audio = self.audio
         return DescribeLeg(
             leg=leg,
@@ -96,12 +111,56 @@ class MediaPlan:
             silence_timeout_s=silence_timeout_s,
             signals_from=tuple(sorted(signals_from)),
             until_heard=until_heard,
+            browser=_browser(audio.dtls, ice),
             srtp=_keys(audio.srtp),
         )
 
 
 def _keys(agreed: AgreedKeys | None) -> SrtpKeys | None:
     return None if agreed is None else SrtpKeys(suite=Suite(agreed.suite), send=agreed.send, receive=agreed.receive)
+
+
+def _browser(agreed: webrtc.Agreed | None, ice: Credentials | None) -> Browser | None:
+    if agreed is None:
+        return None
+    return Browser(fingerprints=tuple(str(each) for each in agreed.peer.fingerprints), is_client=agreed.is_client, ice=ice)
+
+
+def draw_ice(draw: KeySource) -> Credentials:
+    """New ones, of 48 and 144 bits (RFC 8445 §5.3: at least 24 and 128)."""
+    return Credentials(base64.b64encode(draw(6)).decode(), base64.b64encode(draw(18)).decode())
+
+
+def to_page(media: LegOpened, ice: Credentials, addresses: tuple[str, ...] = (), before: MediaPlan | None = None) -> webrtc.Ours:
+    """What is said of a leg to a browser.
+
+    Args:
+        addresses: where it is reached from outside, best first; none: where its ports are.
+        before: what was agreed on with that browser: who began the handshake stays who begins it (RFC 8842 §5.3).
+    """
+    algorithm, _, digest = media.fingerprint.partition(" ")
+    is_client = before is not None and before.audio.dtls is not None and before.audio.dtls.is_client
+    return webrtc.Ours(
+        ice.ufrag,
+        ice.pwd,
+        webrtc.Fingerprint(algorithm, digest),
+        addresses=addresses,
+        role=webrtc.Setup.ACTIVE if is_client else webrtc.Setup.PASSIVE,
+    )
+
+
+def restarts_ice(offered: SessionDescription, before: MediaPlan | None) -> bool:
+    """Whether a browser's new offer begins ICE anew: then it is answered with new credentials (RFC 8839 §4.4.1.1.1).
+
+    Raises: NoCommonMedia: what it says of itself cannot be used.
+    """
+    slot = audio_slot(offered)
+    if before is None or before.audio.dtls is None or slot is None or offered.media[slot].proto not in webrtc.PROTOS:
+        return False
+    try:
+        return webrtc.read(offered, offered.media[slot]).restarts_ice(before.audio.dtls.peer)
+    except OfferRefused as error:
+        raise NoCommonMedia(str(error), error.warning_code) from error
 
 
 def _payload_type(codec: Codec) -> PayloadType:
@@ -150,6 +209,8 @@ def _able(
     own: Codec | None,
     spoken: Codec | None,
     srtp: SrtpTerms | None,
+    *,
+    is_page: bool,
 ) -> Capabilities:
     """What the offer is answered from. First what the session has; then what the other party speaks, then what a table makes of it; then
     the codecs of this side, G.711 always among them; and rather than refuse a call, whatever the house knows.
@@ -158,21 +219,21 @@ def _able(
     same = tuple(one for one in listed if one == spoken)
     near = tuple(one for one in listed if (spoken, one) in CONVERSIONS)
     for choice in ((own,) if own else (), same, near, listed):
-        if choice and _is_in(offered, address, capabilities(choice), srtp):
+        if choice and _is_in(offered, address, capabilities(choice), srtp, is_page=is_page):
             return capabilities(choice)
     return capabilities(tuple(CODECS))
 
 
-def _is_in(offered: SessionDescription, address: str, able: Capabilities, srtp: SrtpTerms | None) -> bool:
+def _is_in(offered: SessionDescription, address: str, able: Capabilities, srtp: SrtpTerms | None, *, is_page: bool) -> bool:
     try:
-        check_offer(offered, address, capabilities=able, srtp=srtp)
+        check_offer(offered, address, capabilities=able, srtp=srtp, is_browser=is_page)
     except OfferRefused:
         return False
     return True
 
 
-def _local(media: LegOpened) -> LocalMedia:
-    return LocalMedia(media.address, media.rtp_port, media.rtcp_port)
+def _local(media: LegOpened, dtls: webrtc.Ours | None) -> LocalMedia:
+    return LocalMedia(media.address, media.rtp_port, media.rtcp_port, dtls)
 
 
 def offer(
@@ -182,29 +243,42 @@ def offer(
     previous: SessionDescription | None = None,
     *,
     srtp: SrtpTerms | None = None,
+    dtls: webrtc.Ours | None = None,
 ) -> SessionDescription:
-    """Our offer for a leg; with `previous`, the next one in the same session, under the same key if it has one."""
-    able = capabilities(codecs)
+    """Our offer for a leg; with `previous`, the next one in the same session, under the same key if it has one.
+
+    Args:
+        dtls: it is for a browser.
+    """
+    able, local = capabilities(codecs), _local(media, dtls)
     if previous is not None:
-        return reoffer(previous, _local(media), capabilities=able, agreed=srtp.agreed if srtp is not None else None)
-    if srtp is None or not srtp.use.offers_keys:
-        return audio_offer(_local(media), session_id=session_id, capabilities=able)
+        return reoffer(previous, local, capabilities=able, agreed=srtp.agreed if srtp is not None else None)
+    if dtls is not None or srtp is None or not srtp.use.offers_keys:
+        return audio_offer(local, session_id=session_id, capabilities=able)
     is_secure = srtp.use is SrtpUse.REQUIRED
-    return audio_offer(_local(media), session_id=session_id, capabilities=able, crypto=fresh(srtp.draw), is_secure=is_secure)
+    return audio_offer(local, session_id=session_id, capabilities=able, crypto=fresh(srtp.draw), is_secure=is_secure)
 
 
 def moved(
-    previous: SessionDescription, media: LegOpened, codec: Codec, *, agreed: AgreedKeys | None = None, draw: KeySource | None = None
+    previous: SessionDescription,
+    media: LegOpened,
+    codec: Codec,
+    *,
+    agreed: AgreedKeys | None = None,
+    draw: KeySource | None = None,
+    dtls: webrtc.Ours | None = None,
 ) -> SessionDescription:
     """The offer that our side of a session is elsewhere now (RFC 3264 §8.3.1): codec and directions stay as they were agreed on.
 
     Args:
         agreed: what protects it; our key is drawn anew, since what libsrtp knew of the streams under the old one is lost.
+        dtls: as a browser is to know us there: another fingerprint, which begins another association, and ICE anew.
     """
     slot = audio_slot(previous)
     direction = Direction.SENDRECV if slot is None else previous.direction_of(previous.media[slot])
     renewed = draw(len(agreed.send)) if agreed is not None and draw is not None else None
-    return reoffer(previous, _local(media), capabilities=capabilities((codec,)), direction=direction, agreed=agreed, renewed=renewed)
+    able = capabilities((codec,))
+    return reoffer(previous, _local(media, dtls), capabilities=able, direction=direction, agreed=agreed, renewed=renewed)
 
 
 def names(description: SessionDescription, media: LegOpened) -> bool:
@@ -212,8 +286,11 @@ def names(description: SessionDescription, media: LegOpened) -> bool:
     slot = audio_slot(description)
     if slot is None:
         return False
-    connection = description.connection_of(description.media[slot])
-    return connection is not None and (connection.address, description.media[slot].port) == (media.address, media.rtp_port)
+    ours = description.media[slot]
+    if ours.proto in webrtc.PROTOS:  # under whatever address it was told of
+        return (ours.attribute("fingerprint"), ours.port) == (media.fingerprint, media.rtp_port)
+    connection = description.connection_of(ours)
+    return connection is not None and (connection.address, ours.port) == (media.address, media.rtp_port)
 
 
 def answer(
@@ -226,6 +303,7 @@ def answer(
     own: Codec | None = None,
     spoken: Codec | None = None,
     srtp: SrtpTerms | None = None,
+    dtls: webrtc.Ours | None = None,
 ) -> tuple[SessionDescription, MediaPlan]:
     """Our answer to the far end's offer, and what it amounts to.
 
@@ -234,11 +312,12 @@ def answer(
         own: what this session speaks already: it stays with that where the offer still has it.
         spoken: what the other party speaks: rather the same, else what a table makes of it, than what must be decoded.
         srtp: None: no keys are taken.
+        dtls: it is a browser's, and a stream over DTLS is taken and no other.
     Raises: NoCommonMedia: nothing in it that we can carry.
     """
     try:
-        able = _able(offered, media.address, codecs, own, spoken, srtp)
-        answered = answer_offer(offered, _local(media), session_id=session_id, previous=previous, capabilities=able, srtp=srtp)
+        able = _able(offered, media.address, codecs, own, spoken, srtp, is_page=dtls is not None)
+        answered = answer_offer(offered, _local(media, dtls), session_id=session_id, previous=previous, capabilities=able, srtp=srtp)
     except OfferRefused as error:
         raise NoCommonMedia(str(error), error.warning_code) from error
     return answered.description, MediaPlan(answered.audio, answered.description)
@@ -266,7 +345,8 @@ def read(offered: bytes, address: str, *, srtp: SrtpTerms | None = None) -> Sess
     """
     try:
         description = parse_sdp(offered)
-        check_offer(description, address, capabilities=capabilities(tuple(CODECS)), srtp=srtp)
+        is_page = webrtc.is_offered(description)
+        check_offer(description, address, capabilities=capabilities(tuple(CODECS)), srtp=srtp, is_browser=is_page)
     except ParseError as error:
         raise NoCommonMedia(str(error), 399) from error
     except OfferRefused as error:
@@ -285,4 +365,6 @@ def offered_kbits(offered: SessionDescription, use: SrtpUse = SrtpUse.OFF) -> in
     known = [codec.name for one in audio.payload_types if (codec := _codec_of(one)) is not None]
     line = next(iter(lines(audio)), None) if use.takes_keys else None
     tag = Srtp.NONE if line is None else SRTP_OF[Suite(line.suite)]
+    if audio.proto in webrtc.PROTOS:
+        tag = SRTP_OF[Suite.AEAD_AES_128_GCM]
     return max((channel_kbits(ChannelShape(codec, ptime_ms, version, tag)) for codec in known), default=channel_kbits(ChannelShape()))

@@ -14,6 +14,7 @@ import msgspec
 from acd.core.ids import AgentId, CallId, LegId, TenantId, TrunkId
 from acd.switch.legs import Phase, SwitchLeg
 from acd.switch.media_plan import MediaPlan
+from media.transport.ice import Credentials
 from sip.errors import ParseError
 from sip.sdp.crypto import SrtpUse
 from sip.sdp.offer_answer import NegotiatedAudio
@@ -34,6 +35,7 @@ class NotedSession(msgspec.Struct, frozen=True, array_like=True):
     aor: str | None = None
     """The phone's address of record, and the contact that was called there."""
     contact: str | None = None
+    is_page: bool = False
 
 
 class LegNote(msgspec.Struct, frozen=True, array_like=True):
@@ -67,6 +69,9 @@ class LegNote(msgspec.Struct, frozen=True, array_like=True):
     refuses_info: bool = False
     denied_audio: str | None = None
     srtp: SrtpUse = SrtpUse.ACCEPTED
+    is_page: bool = False
+    ice: Credentials | None = None
+    to_page: bytes | None = None
 
     def __repr__(self) -> str:
         """Without the descriptions: keys are in them."""
@@ -121,13 +126,17 @@ def note_of(leg: SwitchLeg, kept: Mapping[str, bytes]) -> bytes:
             refuses_info=leg.refuses_info,
             denied_audio=leg.denied_audio,
             srtp=leg.srtp,
+            is_page=leg.is_page,
+            ice=leg.ice,
+            to_page=leg.to_page.to_bytes() if leg.to_page is not None else None,
         )
     )
 
 
 def _noted(leg: SwitchLeg, session: str, octets: bytes) -> NotedSession:
     aor, contact = leg.contacts.get(session, (None, None))
-    return NotedSession(session, octets, leg.branches.get(session, False), aor, str(contact) if contact is not None else None)
+    rang, written = leg.branches.get(session, False), str(contact) if contact is not None else None
+    return NotedSession(session, octets, rang, aor, written, is_page=session in leg.pages)
 
 
 def read(octets: bytes) -> LegNote:
@@ -154,12 +163,14 @@ def leg_of(note: LegNote) -> SwitchLeg:
     leg.local, leg.plan = local, plan
     leg.heard_at = frozenset(note.heard_at)
     leg.max_forwards, leg.agent, leg.trunk, leg.withheld = note.max_forwards, note.agent, note.trunk, note.withheld
-    leg.srtp = note.srtp
+    leg.srtp, leg.is_page, leg.ice = note.srtp, note.is_page, note.ice
+    leg.to_page = parse_sdp(note.to_page) if note.to_page is not None else None
     leg.sdp_session, leg.holding = note.sdp_session, note.holding
     leg.speaks_early, leg.is_confirmed, leg.denied_audio = note.speaks_early, note.is_confirmed, note.denied_audio
     leg.allows_info, leg.shows_info, leg.refuses_info = note.allows_info, note.shows_info, note.refuses_info
     if note.carried_by is None:
         leg.branches = {one.session: one.rang for one in note.sessions}
+        leg.pages = {one.session for one in note.sessions if one.is_page}
     leg.contacts = {
         one.session: (one.aor, Uri.parse(one.contact)) for one in note.sessions if one.aor is not None and one.contact is not None
     }

@@ -25,6 +25,7 @@ from media import control
 from media.client import MediaPlane
 from media.errors import MediaError, WorkerGone
 from sip.events import ReInviteAnswered
+from sip.sdp import webrtc
 from sip.sdp.crypto import KeySource
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,8 @@ class Hands(Protocol):
     def rooms(self) -> Rooms: ...
     def describe_media(self, leg: SwitchLeg) -> None: ...
     def note(self, leg: SwitchLeg) -> None: ...
+    def told(self, opened: control.LegOpened) -> control.LegOpened: ...
+    def to_page(self, leg: SwitchLeg) -> webrtc.Ours | None: ...
     def adopt(self, leg: SwitchLeg, plan: media_plan.MediaPlan) -> None: ...
     def lose(self, leg: SwitchLeg, cause: str) -> None: ...
     def without_media(self, leg: SwitchLeg, reason: str) -> None: ...
@@ -78,7 +81,7 @@ class Relocation:
                 if leg.is_gone:
                     self._media.send(leg.call, control.CloseLeg(leg=leg.leg))
                 else:
-                    leg.media_opened(answer)
+                    leg.media_opened(self._hands.told(answer))
                     self._resume(leg)
             elif leg.is_gone:
                 return
@@ -87,7 +90,8 @@ class Relocation:
             else:
                 self._give_up(leg, str(answer))
 
-        self._media.request_leg(leg.call, leg.leg, self._addresses.reaching(leg.peer), on_answer)
+        at = self._addresses.leaving(leg.peer) if leg.ice is None else self._addresses.of_page(leg.peer)
+        self._media.request_leg(leg.call, leg.leg, at, on_answer, ice=leg.ice)
 
     def _open_again(self, leg: SwitchLeg) -> None:
         now = asyncio.get_running_loop().time()
@@ -131,6 +135,8 @@ class Relocation:
         log.info("= %s: its media worker ended, it moves", leg.leg)
         leg.is_moving = True
         leg.media = None
+        if leg.ice is not None:
+            leg.ice = media_plan.draw_ice(self._draw)  # a page is to notice that there is somebody else
         self._hands.rooms.lost(leg.call)
         self._open_again(leg)
 
@@ -173,7 +179,9 @@ class Relocation:
         elif leg.is_confirmed and leg.offered is None:
             assert leg.session is not None
             assert leg.plan is not None
-            leg.offered = media_plan.moved(leg.local, leg.media, leg.plan.codec, agreed=leg.plan.audio.srtp, draw=self._draw)
+            leg.offered = media_plan.moved(
+                leg.local, leg.media, leg.plan.codec, agreed=leg.plan.audio.srtp, draw=self._draw, dtls=self._hands.to_page(leg)
+            )
             self._hands.sip.reinvite(leg.session, leg.offered.to_bytes())
 
     def answered(self, leg: SwitchLeg, event: ReInviteAnswered) -> None:

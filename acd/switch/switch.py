@@ -65,7 +65,9 @@ from sip.flow import default_port
 from sip.grammar import quote
 from sip.headers.name_addr import NameAddr
 from sip.message import MAX_FORWARDS, Request, Response
+from sip.sdp import webrtc
 from sip.sdp.crypto import KeySource, SrtpTerms, SrtpUse
+from sip.sdp.description import SessionDescription
 from sip.share import Share
 from sip.source import address_of
 from sip.status import reason_phrase
@@ -158,7 +160,7 @@ class Switch:
         self._route = route
         self._user_of = user_of
         self._sip: SipPort | None = None
-        self._addresses = LocalAddresses(settings.advertised_address)
+        self._addresses = LocalAddresses(settings.advertised_address, settings.media_addresses)
         self._legs: dict[LegId, SwitchLeg] = {}
         self._by_session: dict[str, SwitchLeg] = {}
         self._calls: Counter[CallId] = Counter()
@@ -316,7 +318,7 @@ class Switch:
         if leg.phase is not Phase.ARRIVED or leg.session is None or leg.media is None:
             return
         if leg.offer is None:  # the caller wants our offer in the 2xx; its answer comes with the ACK
-            leg.local = media_plan.offer(leg.media, self._codecs(leg), leg.sdp_session, srtp=self._srtp(leg))
+            leg.local = media_plan.offer(leg.media, self._codecs(leg), leg.sdp_session, srtp=self._srtp(leg), dtls=self.to_page(leg))
         elif not self._agree_with_caller(leg):
             return
         leg.phase = Phase.ANSWERED
@@ -338,7 +340,7 @@ class Switch:
         try:
             codecs, spoken = self._codecs(leg), self._spoken_beside(leg)
             leg.local, leg.plan = media_plan.answer(
-                leg.offer, leg.media, codecs, leg.sdp_session, leg.local, spoken=spoken, srtp=self._srtp(leg)
+                leg.offer, leg.media, codecs, leg.sdp_session, leg.local, spoken=spoken, srtp=self._srtp(leg), dtls=self.to_page(leg)
             )
         except media_plan.NoCommonMedia as error:
             self.sip.reject(leg.session, 488, headers=[_warning(error.warning, str(error))])
@@ -545,25 +547,31 @@ class Switch:
             return
         leg.peer = bindings[0].flow.remote[0]
         leg.heard_at = frozenset(binding.flow.remote[0] for binding in bindings)
+        if any(binding.flow.is_websocket for binding in bindings):
+            leg.ice = media_plan.draw_ice(self._draw_key)
         headers = AUTO_ANSWER if effect.auto_answer else ()
         shown = self._shown_at_phone(leg.tenant, effect)
 
         def invite() -> None:
             assert leg.media is not None
             offer = self._offer(leg)
+            if leg.ice is not None:
+                leg.to_page = self._offer_to_page(leg)
             for index, binding in enumerate(bindings, 1):
                 local = self._addresses.reaching(binding.flow.remote[0])
                 session = f"{leg.leg}/{index}"
                 self._by_session[session] = leg
                 leg.branches[session] = False
                 leg.contacts[session] = aor, binding.contact
+                if binding.flow.is_websocket:
+                    leg.pages.add(session)
                 self.sip.invite(
                     session=session,
                     target=binding.contact,
                     flow=binding.flow,
                     from_=NameAddr(Uri("sip", effect.calling or ANONYMOUS, local), shown),
                     to=NameAddr(Uri("sip", binding.contact.user, local)),
-                    sdp=offer,
+                    sdp=leg.to_page.to_bytes() if leg.to_page is not None and session in leg.pages else offer,
                     # RFC 7315 §4.2: which of the numbers of this phone was called.
                     headers=(*headers, ("P-Called-Party-ID", str(NameAddr(Uri("sip", effect.called, local))))),
                     max_forwards=self._max_forwards(leg),
@@ -721,6 +729,23 @@ class Switch:
         leg.local = media_plan.offer(leg.media, self._codecs(leg, line), leg.sdp_session, srtp=self._srtp(leg))
         return leg.local.to_bytes()
 
+    def _offer_to_page(self, leg: SwitchLeg) -> SessionDescription:
+        assert leg.media is not None
+        assert leg.ice is not None
+        ours = media_plan.to_page(leg.media, leg.ice, self._addresses.page_addresses)
+        return media_plan.offer(leg.media, self._codecs(leg), leg.sdp_session, dtls=ours)
+
+    def to_page(self, leg: SwitchLeg) -> webrtc.Ours | None:
+        """What is said of ourselves to the browser at the far end; None: it is none."""
+        if not leg.is_page or leg.media is None:
+            return None
+        assert leg.ice is not None
+        return media_plan.to_page(leg.media, leg.ice, self._addresses.page_addresses, leg.plan)
+
+    def told(self, opened: control.LegOpened) -> control.LegOpened:
+        """Ports, under the address that stands in our descriptions."""
+        return msgspec.structs.replace(opened, address=self._addresses.told(opened.address))
+
     def _srtp(self, leg: SwitchLeg) -> SrtpTerms:
         """How this leg deals with keys now."""
         return SrtpTerms(leg.srtp, self._draw_key, leg.plan.audio.srtp if leg.plan is not None else None)
@@ -832,9 +857,12 @@ class Switch:
             holding=leg.holding,
             is_moving=leg.is_moving,
         )
+        by_info = self._keys.takes_info(leg)
+        if leg.plan.is_page:  # where it is, ICE finds, and nobody else is believed
+            self._media.send(leg.call, leg.plan.describe(leg.leg, silence, digits_by_info=by_info, ice=leg.ice))
+            return
         until_heard = not self._may_send_audio(leg, leg.plan)
         known = self._known_hosts(leg, leg.plan.audio.remote_address)
-        by_info = self._keys.takes_info(leg)
         self._media.send(leg.call, leg.plan.describe(leg.leg, silence, signals_from=known, until_heard=until_heard, digits_by_info=by_info))
 
     def _known_hosts(self, leg: SwitchLeg, described: str) -> frozenset[str]:
@@ -1015,6 +1043,8 @@ class Switch:
         leg = SwitchLeg(LegId(f"{call}.0"), call, tenant, Phase.ARRIVED, peer=host, session=event.session, offer=offer)
         leg.pin = PinEntry(pin) if pin is not None else None
         leg.srtp = use
+        leg.is_page = event.flow.is_websocket if offer is None else webrtc.is_offered(offer)
+        leg.ice = media_plan.draw_ice(self._draw_key) if leg.is_page else None
         leg.heard_at = frozenset({host})
         leg.allows_info = _allows_info(request)
         leg.agent = self._user_of(tenant, agent) if agent is not None else None
@@ -1074,6 +1104,9 @@ class Switch:
         if leg is None or leg.is_gone or leg.session is not None:
             self.sip.cancel_or_bye(event.session, reason_header=causes.reason_header("answered_elsewhere"))
             return
+        leg.is_page = event.session in leg.pages
+        if leg.is_page:
+            leg.local = leg.to_page
         try:
             assert leg.local is not None
             leg.plan = media_plan.agreed(leg.local, event.sdp)
@@ -1094,6 +1127,8 @@ class Switch:
                 self._by_session.pop(session, None)
                 self.sip.cancel_or_bye(session, reason_header=causes.reason_header("answered_elsewhere"))
         leg.branches.clear()
+        leg.pages.clear()
+        leg.to_page = None
         leg.is_confirmed = True
         self.describe_media(leg)
         self._report(leg.tenant, inp.LegAnswered(leg=leg.leg, dialog=self.sip.kept(event.session)))
@@ -1196,7 +1231,9 @@ class Switch:
         leg.asked = None
         assert leg.media is not None
         if event.sdp is None:  # our offer goes back; its answer comes with the ACK: `_change_confirmed`
-            leg.local = media_plan.offer(leg.media, self._codecs(leg), leg.sdp_session, leg.local, srtp=self._srtp(leg))
+            leg.local = media_plan.offer(
+                leg.media, self._codecs(leg), leg.sdp_session, leg.local, srtp=self._srtp(leg), dtls=self.to_page(leg)
+            )
             self.sip.accept_reinvite(event.session, leg.local.to_bytes())
             self._relocation.settle(leg)
             return
@@ -1204,7 +1241,16 @@ class Switch:
             srtp = self._srtp(leg)
             offered = media_plan.read(event.sdp, leg.media.address, srtp=srtp)
             own = leg.plan.codec if leg.plan is not None else None
-            leg.local, plan = media_plan.answer(offered, leg.media, self._codecs(leg), leg.sdp_session, leg.local, own=own, srtp=srtp)
+            ice = leg.ice
+            if media_plan.restarts_ice(offered, leg.plan):
+                leg.ice = media_plan.draw_ice(self._draw_key)
+            try:
+                leg.local, plan = media_plan.answer(
+                    offered, leg.media, self._codecs(leg), leg.sdp_session, leg.local, own=own, srtp=srtp, dtls=self.to_page(leg)
+                )
+            except media_plan.NoCommonMedia:
+                leg.ice = ice
+                raise
         except media_plan.NoCommonMedia as error:
             self.sip.reject_reinvite(event.session, 488, headers=[_warning(error.warning, str(error))])
             log.info("= %s: re-INVITE without common media: %s", leg.leg, error)

@@ -166,6 +166,7 @@ def voice_settings(settings: Settings, *, accept_clock: bool = False) -> VoiceSe
         session_refresh_s=settings.timers.session_refresh_s,
         media_silence_s=settings.media.silence_s,
         media_info_digits=settings.media.info_digits,
+        media_addresses=settings.media.addresses,
         media_orphan_s=settings.media.orphan_s,
         registration_min_s=settings.timers.registration_min_s,
         registration_max_s=settings.timers.registration_max_s,

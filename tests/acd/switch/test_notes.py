@@ -5,13 +5,16 @@ import pytest
 
 from acd.switch import notes
 from acd.switch.legs import Phase, SwitchLeg
-from acd.switch.media_plan import MediaPlan, agreed, answer, offer
+from acd.switch.media_plan import MediaPlan, agreed, answer, offer, to_page
 from media.control import LegOpened
+from media.transport.ice import Credentials
 from sip.errors import ParseError
 from sip.sdp.crypto import SrtpTerms, SrtpUse
+from sip.sdp.parser import parse_sdp
 from sip.uri import Uri
 
 PORTS = LegOpened(request=0, leg="c.1", address="127.0.0.1", rtp_port=20000, rtcp_port=20001)
+OPENED = msgspec.structs.replace(PORTS, fingerprint="sha-256 AA:AA")
 NOT_NOTED = {
     "media", "is_moving", "takes_ports", "failures", "asked_to_answer", "asked", "offered", "asked_at", "presses", "keyed", "pin",
     "info_keys", "losses", "is_gone", "playing", "_awaiting_media",
@@ -56,6 +59,27 @@ def ringing() -> SwitchLeg:
     return leg
 
 
+def page() -> SwitchLeg:
+    """A browser: an offer of its own after a restart is answered with the same ufrag, and under the same mid."""
+    leg = answered()
+    leg.is_page, leg.ice, leg.media = True, Credentials("ourufrag", "p" * 24), OPENED
+    ours = offer(OPENED, ("PCMA", "PCMU"), 7, dtls=to_page(OPENED, leg.ice))
+    theirs = msgspec.structs.replace(OPENED, rtp_port=30000, rtcp_port=30001, fingerprint="sha-256 BB:BB")
+    offered = parse_sdp(ours.to_bytes().replace(b"a=ice-lite\r\n", b""))
+    answered_with, _ = answer(offered, theirs, ("PCMA",), 9, dtls=to_page(theirs, Credentials("theirufrag", "q" * 24)))
+    leg.local, leg.plan = ours, agreed(ours, answered_with.to_bytes().replace(b"a=ice-lite\r\n", b"").replace(b"passive", b"active"))
+    leg.media = None
+    assert leg.plan.is_page
+    return leg
+
+
+def ringing_at_a_page() -> SwitchLeg:
+    leg = ringing()
+    leg.ice, leg.pages = Credentials("ourufrag", "p" * 24), {"c.2/2"}
+    leg.to_page = offer(OPENED, ("PCMA",), 8, dtls=to_page(OPENED, leg.ice))
+    return leg
+
+
 def arrived() -> SwitchLeg:
     leg = SwitchLeg("c.0", "c", "t", Phase.ARRIVED, peer="192.0.2.7", session="in-1")
     leg.offer = offer(PORTS, ("PCMA",), 5)
@@ -66,7 +90,7 @@ def fields(leg: SwitchLeg) -> dict:
     return {name: getattr(leg, name) for name in SwitchLeg.__dataclass_fields__ if name not in NOT_NOTED}
 
 
-@pytest.mark.parametrize("made", [answered, encrypted, ringing, arrived])
+@pytest.mark.parametrize("made", [answered, encrypted, page, ringing, ringing_at_a_page, arrived])
 def test_what_was_noted_is_found(made):
     leg = made()
     sessions = [leg.session] if leg.session is not None else list(leg.branches)
@@ -92,8 +116,8 @@ def test_what_is_no_note_of_ours_is_refused(octets):
 def test_a_note_from_before_there_were_keys_is_read():
     """The newest field stands last: who wrote an earlier note left it out."""
     written = msgspec.msgpack.decode(notes.note_of(answered(), {"c.1/2": b""}))
-    assert written[-1] == "accepted"
-    del written[-1]
+    assert written[-4:] == ["accepted", False, None, None]
+    del written[-4:]
     found = notes.leg_of(notes.read(msgspec.msgpack.encode(written)))
     assert found.srtp is SrtpUse.ACCEPTED
     assert not found.plan.is_protected

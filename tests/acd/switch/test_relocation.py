@@ -31,7 +31,8 @@ class Plane:
         self.orders: list[object] = []
         self._port = 20000
 
-    def request_leg(self, _call, leg, _address, on_answer) -> None:
+    def request_leg(self, _call, leg, _address, on_answer, *, ice=None) -> None:
+        self.ice = ice
         if self.is_up:
             self.asked.append((leg, on_answer))
         else:
@@ -69,6 +70,12 @@ class Hands:
 
     def note(self, leg) -> None:
         """Nobody comes after us."""
+
+    def told(self, opened):
+        return opened
+
+    def to_page(self, leg):
+        return media_plan.to_page(leg.media, leg.ice, (), leg.plan) if leg.is_page else None
 
     def describe_media(self, leg) -> None:
         if leg.media is not None:

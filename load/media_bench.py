@@ -4,7 +4,8 @@
 the two legs and counts what comes out. CPU is the relaying process's own, from the scheduler's nanoseconds
 (`/proc/<pid>/task/*/schedstat`), so the load generator on the same machine does not count. The bare relay forwards datagrams between the
 same pairs of sockets and does nothing else: no statistics, no rewriting. `--conferences 50` also has so many rooms of three, which
-are mixed. `--encrypted` measures the same calls with one leg of each, and with both, under SRTP.
+are mixed. `--encrypted` measures the same calls with one leg of each, and with both, under SRTP; `--open-to-browsers` with plain legs that
+were opened for whoever answers.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from typing import cast
 from media.client import MediaPlane
 from media.control import ArrangeAudio, DescribeLeg, StartRecording, Status
 from media.rtp.packet import HEADER
+from media.transport.ice import Credentials
 from media.transport.keys import LENGTHS, SrtpKeys, Suite
 from media.transport.srtp import SrtpProtection
 
@@ -139,11 +141,14 @@ async def bench_worker(
     parties: int = 2,
     suite: Suite | None = None,
     encrypted: int = 1,
+    *,
+    is_open_to_browsers: bool = False,
 ) -> Result:
     """The real worker, all calls in one process; more than two parties of a call are mixed.
 
     Args:
         suite: of so many legs of each call; None: all are plain.
+        is_open_to_browsers: each leg might have turned out to be a browser's.
     """
     secret = frozenset(leg for leg in range(parties * calls) if suite is not None and leg % parties < encrypted)
     phones = Phones(parties * calls, {leg: keys_of(suite, leg, seen_from_phone=True) for leg in secret} if suite is not None else None)
@@ -160,7 +165,7 @@ async def bench_worker(
     try:
         targets: list[int] = []
         for leg in range(parties * calls):
-            opened = await plane.open_leg("bench", str(leg))
+            opened = await plane.open_leg("bench", str(leg), ice=Credentials("bench", "x" * 22) if is_open_to_browsers else None)
             targets.append(opened.rtp_port)
             port = phones.port(leg)
             described = DescribeLeg(
@@ -193,7 +198,8 @@ async def bench_worker(
         return Result(
             ("media worker" if parties == 2 else f"conferences of {parties}")
             + ("" if recordings is None else ", all recorded")
-            + ("" if suite is None else f", {encrypted} of {parties} {suite}"),
+            + ("" if suite is None else f", {encrypted} of {parties} {suite}")
+            + (", open to browsers" if is_open_to_browsers else ""),
             calls, round(took, 2), phones.sent, phones.received, after.packets_dropped, round(cpu / 1000 / max(1, relayed), 2),
             round(cpu / 1e7 / took, 1), after.late_ticks,
         )  # fmt: skip
@@ -279,6 +285,9 @@ def main() -> None:
     parser.add_argument("--recordings", type=Path, help="also measure with every call recorded into this folder")
     parser.add_argument("--conferences", type=int, default=0, help="also measure so many conferences of three")
     parser.add_argument("--encrypted", action="store_true", help="also measure with one leg of each call and with both encrypted (SRTP)")
+    parser.add_argument(
+        "--open-to-browsers", action="store_true", help="also measure with legs that might have been browsers' and are plain"
+    )
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--bare-relay", type=json.loads, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -286,6 +295,8 @@ def main() -> None:
         asyncio.run(_bare_relay(options.bare_relay))
         return
     results = [asyncio.run(bench_worker(options.calls, options.seconds, options.first_port, None))]
+    if options.open_to_browsers:
+        results.append(asyncio.run(bench_worker(options.calls, options.seconds, options.first_port, None, is_open_to_browsers=True)))
     if options.recordings is not None:
         results.append(asyncio.run(bench_worker(options.calls, options.seconds, options.first_port, options.recordings)))
     if options.conferences:

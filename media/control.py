@@ -23,7 +23,7 @@ from media.codecs.registry import CODECS
 from media.transport.ice import Credentials
 from media.transport.keys import SrtpKeys
 
-VERSION = 6
+VERSION = 7
 """Of the words below."""
 
 MAX_NOTE_OCTETS = 1 << 16
@@ -49,7 +49,8 @@ class OpenLeg(_Message, frozen=True, kw_only=True):
     """Local IP address (v4 or v6) the ports are bound to."""
     loss_concealment: bool = True
     ice: Credentials | None = None
-    """The far end is a browser: one port for everything, ICE-lite with these, DTLS and SRTP. None: RTP on its own."""
+    """The far end may turn out to be a browser: checks at the RTP port are answered with these (ICE-lite), a DTLS handshake is held there,
+    and nothing else is taken or sent until `DescribeLeg` says what it is. None: it will be none."""
 
 
 class Browser(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -101,7 +102,8 @@ class DescribeLeg(_Message, frozen=True, kw_only=True):
     until_heard: bool = False
     """The address is no place to send to: nothing is sent, audio or reports, until packets of the far end tell where it is."""
     browser: Browser | None = None
-    """Of a leg that was opened with `ice`, and of no other: the addresses above mean nothing then."""
+    """Of a leg that was opened with `ice`, and of no other: the addresses above mean nothing then, everything goes over the RTP port.
+    None: it is plain or has `srtp`, checks and handshakes are nothing to it; a leg that was a browser's once stays one."""
     srtp: SrtpKeys | None = None
     """Both directions, audio and reports, are protected under these, and nothing plain is taken or sent; None: plain. A key that stays the
     same keeps its replay window; of one that is new on their side the old one is taken a moment longer."""
@@ -284,7 +286,7 @@ class Greeting(_Message, frozen=True, kw_only=True):
 
 
 class LegOpened(_Message, frozen=True, kw_only=True):
-    """Reply to `OpenLeg`: the ports that are bound; RTP is even, RTCP is RTP + 1 (RFC 3550 §11), or with a browser the same."""
+    """Reply to `OpenLeg`: the ports that are bound; RTP is even, RTCP is RTP + 1 (RFC 3550 §11). A browser uses the first alone."""
 
     request: int
     leg: str
@@ -292,7 +294,7 @@ class LegOpened(_Message, frozen=True, kw_only=True):
     rtp_port: int
     rtcp_port: int
     fingerprint: str = ""
-    """Of the certificate that is shown to a browser, as `a=fingerprint` has it; empty where there is none."""
+    """Of the certificate that is shown where there is a handshake, as `a=fingerprint` has it; the same for all legs of a worker."""
 
 
 class Refused(_Message, frozen=True, kw_only=True):

@@ -88,9 +88,10 @@ from media.recordings import Recordings
 from media.room import Room
 from media.transport.base import Transport
 from media.transport.dtls import Fingerprint, Identity
+from media.transport.ice import Credentials
 from media.transport.ice_dtls import Event, IceDtlsTransport, News
 from media.transport.srtp import SrtpProtection
-from media.transport.udp import MTU_OCTETS, ip_version, open_muxed, open_udp
+from media.transport.udp import MTU_OCTETS, ip_version, open_udp
 
 log = logging.getLogger("media.worker")
 
@@ -504,48 +505,40 @@ class Worker:
             self._send(Refused(request=request.request, reason=f"{request.address!r} is no IP address"))
             return
         try:
-            port, transport = self._bind(request.address, now, self._opener(request))
+            port, transport = self._bind(request.address, now)
         except (PortsExhausted, OSError) as error:
             log.warning("! leg=%s not opened: %s", request.leg, error)
             self._send(Refused(request=request.request, reason=f"no RTP ports on {request.address}: {error}"))
             return
-        leg = Leg(self, request.leg, request.address, port, transport, loss_concealment=request.loss_concealment)
-        self._legs[request.leg] = leg
         rtp, rtcp = transport.descriptors
+        if request.ice is not None:
+            transport = self._for_browser(request.leg, transport, request.ice)
+        leg = Leg(self, request.leg, request.address, port, transport, loss_concealment=request.loss_concealment, ice=request.ice)
+        self._legs[request.leg] = leg
         self._watch(rtp, leg.receiver.receive_rtp)
-        if rtcp != rtp:
-            self._watch(rtcp, leg.receive_rtcp)
-        held = _held(leg, b"")
+        self._watch(rtcp, leg.receive_rtcp)
         self._send(
             LegOpened(
                 request=request.request,
                 leg=request.leg,
                 address=request.address,
                 rtp_port=port,
-                rtcp_port=held.rtcp_port,
-                fingerprint=held.fingerprint,
+                rtcp_port=port + 1,
+                fingerprint=str(self._identity.fingerprint),
             )
         )
 
-    def _opener(self, request: OpenLeg) -> Callable[[str, int], Transport]:
-        """What binds the ports of this leg."""
-        credentials = request.ice
-        if credentials is None:
-            return self._open_transport
-        name = request.leg
-
-        def open_to_browser(address: str, port: int) -> Transport:
-            return IceDtlsTransport(
-                open_muxed(address, port),
-                self._identity,
-                credentials,
-                protect=lambda keys: SrtpProtection(keys, time.monotonic),
-                at=self.timers.at,
-                clock=time.monotonic,
-                tell=lambda event: self._browser_changed(name, event),
-            )
-
-        return open_to_browser
+    def _for_browser(self, name: str, line: Transport, credentials: Credentials) -> IceDtlsTransport:
+        """What answers a browser, over the ports of its leg."""
+        return IceDtlsTransport(
+            line,
+            self._identity,
+            credentials,
+            protect=lambda keys: SrtpProtection(keys, time.monotonic),
+            at=self.timers.at,
+            clock=time.monotonic,
+            tell=lambda event: self._browser_changed(name, event),
+        )
 
     def _browser_changed(self, name: str, event: Event) -> None:
         log.info("= leg=%s browser %s %s", name, event.news, event.reason)
@@ -554,13 +547,13 @@ class Worker:
             leg.describe(structs.replace(leg.described, until_heard=False), time.monotonic())
         self.report(BrowserChanged(leg=name, state=event.news.value, reason=event.reason))
 
-    def _bind(self, address: str, now: float, open_transport: Callable[[str, int], Transport]) -> tuple[int, Transport]:
+    def _bind(self, address: str, now: float) -> tuple[int, Transport]:
         """A pair that binds: somebody else may hold a port of ours, so try some before giving up."""
         tries = _BIND_TRIES
         while True:
             port = self._ports.take(now)
             try:
-                return port, open_transport(address, port)
+                return port, self._open_transport(address, port)
             except OSError as error:
                 self._ports.give_back(port, now)
                 tries -= 1
@@ -572,11 +565,12 @@ class Worker:
         leg = self._leg(request.leg)
         if leg is None:
             return
-        if isinstance(leg.transport, IceDtlsTransport):
-            request = _described_browser(leg.transport, request)
-        elif request.browser is not None:
-            log.error("! leg=%s is described as a browser's and was not opened as one", request.leg)
+        if request.browser is not None and leg.ice is None:
+            log.error("! leg=%s is described as a browser's and was not opened for one", request.leg)
             return
+        transport = self._as_described(leg, request)
+        if transport is not None:
+            request = _described_browser(transport, request)
         if not request.until_heard and ip_version(request.remote_address) != ip_version(leg.address):
             log.error("! leg=%s at %s cannot speak with %r", request.leg, leg.address, request.remote_address)
             return
@@ -584,6 +578,21 @@ class Worker:
         room = self._room_of.get(leg)
         if room is not None:
             room.fit(now)
+
+    def _as_described(self, leg: Leg, request: DescribeLeg) -> IceDtlsTransport | None:
+        """What is between the leg and its ports from now on; None: no browser's transport. What is a browser's once stays it: nothing
+        said of it later lets anything leave in plain.
+        """
+        present = leg.transport
+        if isinstance(present, IceDtlsTransport):
+            if request.browser is not None or present.is_expecting:
+                return present
+            leg.use(lambda _: present.bare())
+        elif request.browser is not None and (credentials := leg.ice) is not None:
+            leg.use(lambda line: self._for_browser(leg.name, line, credentials))
+            assert isinstance(leg.transport, IceDtlsTransport)
+            return leg.transport
+        return None
 
     def _arrange(self, request: ArrangeAudio, now: float) -> None:
         """Declared: what is not in it is over; a leg is in one room at a time."""
@@ -719,7 +728,7 @@ class Worker:
             if octets > _HELD_PART_OCTETS:
                 parts.append([])
                 octets = _HELD_LEG_OCTETS + len(note)
-            parts[-1].append(_held(leg, note))
+            parts[-1].append(self._held(leg, note))
         for part in parts[:-1]:
             self._send(Held(request=request, legs=tuple(part), ports=self._ports.range, goes_on=True))
         rooms = tuple(
@@ -728,6 +737,19 @@ class Worker:
         )
         legs, recordings = tuple(parts[-1]), self._recordings.held()
         self._send(Held(request=request, legs=legs, rooms=rooms, recordings=recordings, ports=self._ports.range, lost=self._lost))
+
+    def _held(self, leg: Leg, note: bytes) -> HeldLeg:
+        playback = leg.sender.playback
+        return HeldLeg(
+            leg=leg.name,
+            address=leg.address,
+            rtp_port=leg.port,
+            rtcp_port=leg.port + 1,
+            is_described=leg.described is not None,
+            play=None if playback is None else playback.play,
+            note=note,
+            fingerprint=str(self._identity.fingerprint),
+        )
 
     # ---------------------------------------------------------------- the end
 
@@ -758,20 +780,6 @@ class Worker:
         self._epoll.close()
         self._ended = True
         os.close(self._wake_descriptor)
-
-
-def _held(leg: Leg, note: bytes) -> HeldLeg:
-    playback = leg.sender.playback
-    return HeldLeg(
-        leg=leg.name,
-        address=leg.address,
-        rtp_port=leg.port,
-        rtcp_port=leg.port if isinstance(leg.transport, IceDtlsTransport) else leg.port + 1,
-        is_described=leg.described is not None,
-        play=None if playback is None else playback.play,
-        note=note,
-        fingerprint=str(leg.transport.fingerprint) if isinstance(leg.transport, IceDtlsTransport) else "",
-    )
 
 
 def _described_browser(transport: IceDtlsTransport, request: DescribeLeg) -> DescribeLeg:

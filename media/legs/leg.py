@@ -19,12 +19,16 @@ from media.legs.silence_watch import SilenceWatch
 from media.rtp.latch import Address, Latch
 from media.rtp.outgoing import OutgoingStream
 from media.rtp.session import RtpSession
+from media.transport.ice_dtls import IceDtlsTransport
 from media.transport.protected import ProtectedTransport
 from media.transport.srtp import SrtpProtection
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from media.legs.host import Host
     from media.transport.base import Transport
+    from media.transport.ice import Credentials
     from media.transport.keys import SrtpKeys
 
 log = logging.getLogger("media.legs.leg")
@@ -43,6 +47,7 @@ class Leg:
         "address",
         "described",
         "host",
+        "ice",
         "jitter",
         "loss_concealment",
         "name",
@@ -52,13 +57,25 @@ class Leg:
         "transport",
     )
 
-    def __init__(self, host: Host, name: str, address: str, port: int, transport: Transport, *, loss_concealment: bool) -> None:
+    def __init__(
+        self,
+        host: Host,
+        name: str,
+        address: str,
+        port: int,
+        transport: Transport,
+        *,
+        loss_concealment: bool,
+        ice: Credentials | None = None,
+    ) -> None:
         self.host = host
         self.name = name
         self.address = address
         self.port = port
         self.transport = transport
         self.loss_concealment = loss_concealment
+        self.ice = ice
+        """By these a browser knows it."""
         self.described: DescribeLeg | None = None
         self.jitter = JitterStatistics()
         """Of the times when it was mixed."""
@@ -83,7 +100,7 @@ class Leg:
     @property
     def is_protected(self) -> bool:
         """It has keys."""
-        return self._keys is not None
+        return self._keys is not None or (isinstance(self.transport, IceDtlsTransport) and self.transport.is_open)
 
     def receive_rtcp(self) -> None:
         """One datagram of the RTCP port."""
@@ -139,6 +156,11 @@ class Leg:
         """
         if self.sender.outgoing.packets_sent:
             self.sender.outgoing.begin_anew(secrets.randbits(32), secrets.randbits(15))
+
+    def use(self, over: Callable[[Transport], Transport]) -> None:
+        """Another transport over, or below, the present one; keys of SDES are those of no other kind."""
+        self._protect(None)
+        self._use(over(self.transport))
 
     def _use(self, transport: Transport) -> None:
         """Send and receive through this one."""

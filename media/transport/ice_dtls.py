@@ -1,4 +1,7 @@
-"""A browser's transport: ICE-lite, DTLS and SRTP over one socket (RFC 7983, RFC 8834; RTCP goes where RTP goes, RFC 5761).
+"""A browser's transport: ICE-lite, DTLS and SRTP over the RTP port (RFC 7983, RFC 8834; RTCP goes where RTP goes, RFC 5761).
+
+As long as nothing is `expect`ed, the far end may be a browser or not: checks are answered and the handshake is held, nothing else passes.
+If it is none, `bare` gives the ports back as they were.
 
 What ICE and DTLS send and hear does not reach the leg, nor does any packet before there are keys; what the leg sends before that does not
 leave, least of all unprotected. Where the peer is, is ICE's affair: for the leg it has one address, `peer`, that is on no line, so that a
@@ -108,7 +111,7 @@ class _Line:
 
 
 class IceDtlsTransport:
-    """Implements `Transport` over one that has a single socket."""
+    """Implements `Transport` over plain ports, of which the one for RTCP is not used."""
 
     __slots__ = (
         "_agent",
@@ -145,7 +148,7 @@ class IceDtlsTransport:
         """Wait for the peer's checks, and for its handshake.
 
         Args:
-            line: the socket.
+            line: the sockets.
             identity: of the worker.
             protect: makes SRTP of keys.
             at, clock: the loop's timers, and its monotonic clock.
@@ -168,7 +171,7 @@ class IceDtlsTransport:
         self._timer: Timer | None = None
         self.receive: Callable[[bytearray], tuple[int, Any]] = self._receive
         self.send: Callable[[memoryview, Address], int] = self._send
-        self.rejected = 0
+        self.rejected = line.rejected
 
     @property
     def descriptors(self) -> tuple[int, int]:
@@ -177,6 +180,11 @@ class IceDtlsTransport:
     @property
     def is_v6(self) -> bool:
         return self._socket.is_v6
+
+    @property
+    def is_expecting(self) -> bool:
+        """The far end was described as a browser."""
+        return self._expected is not None
 
     @property
     def is_open(self) -> bool:
@@ -211,6 +219,17 @@ class IceDtlsTransport:
         self._send_dtls(self._dtls.expect(tuple(expected)))
         self._go_on(self._clock())
 
+    def bare(self) -> Transport:
+        """The far end is no browser: the ports without anything in between. Whoever was about to shake hands is told that it is over.
+
+        Raises: RuntimeError: it is one, and what has no keys is nothing to it.
+        """
+        if self.is_expecting:
+            raise RuntimeError("the ports of a browser are not to be had without protection")
+        self._end()
+        self._socket.rejected = self.rejected
+        return self._socket
+
     def restart(self, credentials: Credentials) -> None:
         """ICE anew, as the peer's description has another ufrag."""
         self._agent.restart(credentials)
@@ -221,7 +240,8 @@ class IceDtlsTransport:
         protected = self._protected
         if protected is None:
             octets, address = self._line.receive(buffer)
-            self._reject(octets, address, "no keys yet")
+            if self.is_expecting:
+                self._reject(octets, address, "no keys yet")
             raise nothing()
         try:
             received = protected.receive(buffer)
@@ -240,7 +260,10 @@ class IceDtlsTransport:
         return self._open().send(packet, address)
 
     def receive_reports(self) -> tuple[bytes, Address]:
-        """There is no port of their own."""
+        """There is no port of their own: what comes to it is read and dropped."""
+        datagram, address = self._socket.receive_reports()
+        if self.is_expecting:
+            self._reject(len(datagram), address, "at the RTCP port")
         raise nothing()
 
     def send_reports(self, datagram: bytes, address: Address, *, at_rtp_port: bool) -> None:
@@ -255,12 +278,15 @@ class IceDtlsTransport:
         return self._socket.drops()
 
     def close(self) -> None:
-        """Say goodbye, and close the socket."""
+        """Say goodbye, and close the sockets."""
+        self._end()
+        self._socket.close()
+
+    def _end(self) -> None:
         self._send_dtls(self._dtls.close())
         if self._timer is not None:
             self._timer.cancel()
         self._protected = None
-        self._socket.close()
 
     # ---------------------------------------------------------------- ICE
 

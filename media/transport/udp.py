@@ -65,15 +65,6 @@ def open_udp(address: str, rtp_port: int) -> UdpTransport:
     return UdpTransport(open_pair(address, rtp_port))
 
 
-def open_muxed(address: str, port: int) -> UdpTransport:
-    """One port for RTP and RTCP (RFC 5761); its descriptor is given twice.
-
-    Raises: OSError: as `open_udp`.
-    """
-    opened = _open(address, port)
-    return UdpTransport((opened, opened))
-
-
 def open_pair(address: str, rtp_port: int) -> tuple[socket.socket, socket.socket]:
     """RTP and RTCP sockets on `rtp_port` and the next, non-blocking.
 

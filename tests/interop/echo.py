@@ -12,9 +12,10 @@ from media.transport.dtls import Fingerprint, Identity
 from media.transport.ice import Credentials
 from media.transport.ice_dtls import IceDtlsTransport
 from media.transport.srtp import SrtpProtection
-from media.transport.udp import open_muxed
+from media.transport.udp import open_udp
 from sip.sdp import webrtc
 from sip.sdp.offer_answer import LocalMedia
+from tests.media.rig import free_ports
 
 CREDENTIALS = Credentials("ourufrag", "passwordof24characters00")
 RENEWED = Credentials("newufrag", "passwordof24characters11")
@@ -26,8 +27,8 @@ class Echo:
 
     def __init__(self, address="127.0.0.1"):
         self.loop = asyncio.get_running_loop()
-        self.line = open_muxed(address, 0)
-        self.port = self.line._rtp.getsockname()[1]
+        self.port = free_ports(1)
+        self.line = open_udp(address, self.port)
         self.events = asyncio.Queue()
         self.transport = IceDtlsTransport(
             self.line,

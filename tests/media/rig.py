@@ -272,10 +272,10 @@ class Rig:
 
     # ------------------------------------------------------------ legs
 
-    def leg(self, codec="PCMA", *, address="127.0.0.1", event=101, described=True, ssrc=None, **fields):
+    def leg(self, codec="PCMA", *, address="127.0.0.1", event=101, described=True, ssrc=None, ice=None, **fields):
         """A leg with its far end; described unless told otherwise."""
         name = f"leg-{next(self.names)}"
-        opened = self.ask(OpenLeg(request=next(self.requests), leg=name, address=address))
+        opened = self.ask(OpenLeg(request=next(self.requests), leg=name, address=address, ice=ice))
         assert isinstance(opened, LegOpened), opened
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         far_end = FarEnd(codec, ssrc or 0x1000 + len(self.far_ends), family, address)

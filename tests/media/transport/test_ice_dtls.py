@@ -34,7 +34,7 @@ class Socket:
 
     def __init__(self, *, is_v6=False):
         self.is_v6 = is_v6
-        self.coming, self.sent = [], []
+        self.coming, self.sent, self.reports = [], [], []
         self.rejected = 0
         self.is_closed = False
         self.descriptors = (3, 3)
@@ -49,6 +49,11 @@ class Socket:
     def send(self, packet, address):
         self.sent.append((bytes(packet), address))
         return len(packet)
+
+    def receive_reports(self):
+        if not self.reports:
+            raise BlockingIOError
+        return self.reports.pop(0)
 
     def drops(self):
         return 4
@@ -153,7 +158,7 @@ def test_nothing_passes_either_way_before_there_are_keys():
         with pytest.raises(OSError, match="no keys"):
             attempt(in_buffer(PACKET), browser.transport.peer)
     assert browser.says(PACKET) is None
-    assert browser.transport.rejected == 1
+    assert browser.transport.rejected == 0  # nobody said yet that it is a browser's leg
     # The handshake is done, and the description has not come: still nothing.
     browser.shakes_hands()
     assert browser.says(browser.srtp.protect_rtp(PACKET)) is None
@@ -164,6 +169,24 @@ def test_nothing_passes_either_way_before_there_are_keys():
     browser.transport.expect([THEIRS.fingerprint])
     assert browser.news == [News.CONNECTED]
     assert browser.says(browser.srtp.protect_rtp(PACKET[:3] + b"\x02" + PACKET[4:])) is not None
+
+
+def test_the_ports_of_who_is_no_browser_are_as_they_were():
+    browser = Browser()
+    browser.checks()
+    browser.shakes_hands()
+    browser.says(b"\x50hello")
+    assert browser.transport.bare() is browser.socket
+    assert browser.socket.rejected == 1
+    ((goodbye, address),) = browser.answers()
+    browser.dtls.receive(goodbye, browser.now)
+    assert (browser.dtls.state, address, browser.socket.is_closed) == ("closed", WLAN, False)
+    browser.wait(500.0)
+    assert (browser.timers.next_deadline(), browser.news) == (None, [])
+    later = Browser()
+    later.transport.expect([THEIRS.fingerprint])
+    with pytest.raises(RuntimeError, match="without protection"):
+        later.transport.bare()
 
 
 def test_plain_packets_and_noise_are_rejected_and_counted():
@@ -344,6 +367,14 @@ def test_what_the_leg_sees_of_the_line():
     assert Browser(is_v6=True).transport.peer == PEER_V6
     with pytest.raises(BlockingIOError):
         transport.receive_reports()
+
+
+def test_nothing_reaches_the_leg_from_the_port_beside():
+    browser = connected()
+    browser.socket.reports.append((b"\x80\xc9\x00\x01\x00\x00\x00\x03", STRANGER))
+    with pytest.raises(BlockingIOError):
+        browser.transport.receive_reports()
+    assert (browser.socket.reports, browser.transport.rejected) == ([], 1)
 
 
 def test_addresses_with_good_checks_are_kept_up_to_a_few():

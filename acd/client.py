@@ -14,6 +14,7 @@ from acd.core.live import LiveState, WholeContact
 from acd.minting import mint
 from acd.service import (
     VOICE_TOPIC,
+    BeginLineCheck,
     CarryOut,
     CloseTenant,
     Configure,
@@ -22,6 +23,9 @@ from acd.service import (
     Describe,
     Figures,
     IsOwn,
+    LineCheck,
+    LineCheckBegun,
+    LineCheckOf,
     Live,
     LiveAt,
     MayReach,
@@ -125,6 +129,14 @@ class VoiceClient:
     async def spending(self, tenant: TenantId) -> Spending:
         """See `SpendingOf`."""
         return await self._bus.request(of_tenant(tenant), SpendingOf(tenant=tenant))
+
+    async def begin_line_check(self, tenant: TenantId, agent: AgentId, host: str, offers: tuple[bytes, ...]) -> LineCheckBegun:
+        """See `BeginLineCheck`."""
+        return await self._bus.request(of_tenant(tenant), BeginLineCheck(tenant=tenant, agent=agent, host=host, offers=offers))
+
+    async def line_check(self, tenant: TenantId, agent: AgentId) -> LineCheck | None:
+        """See `LineCheckOf`."""
+        return await self._bus.request(of_tenant(tenant), LineCheckOf(tenant=tenant, agent=agent))
 
     # ------------------------------------------------------------------ what is live
 

@@ -5,6 +5,7 @@
   - `NoSuchNumber`: a number of the tenant's own plan that leads nowhere
   - `DialRefused`: the number is not allowed to whoever dials, or there is no budget left for it (U16); carries cause and reason
   - `PhoneRefused`: the phone that was to take a call did not (U8); carries what it said
+  - `CheckRefused`: a line check cannot be made, or is not there; carries why
   - `StreamOverrun`: a reader of live events fell too far behind
   - `CannotStart`: something outside must be mended first
     - `DirectoryInUse`: another process works on the data directory
@@ -44,6 +45,10 @@ class DialRefused(VoiceServiceError):
 
 class PhoneRefused(VoiceServiceError):
     """The text says what the phone answered, or that it did not."""
+
+
+class CheckRefused(VoiceServiceError):
+    """The text says why a line is not checked."""
 
 
 class StreamOverrun(VoiceServiceError):

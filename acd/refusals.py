@@ -13,6 +13,7 @@ import msgspec
 from acd.core.errors import IllegalTransition, UnknownName
 from acd.errors import (
     CannotStart,
+    CheckRefused,
     DialRefused,
     JournalAhead,
     JournalDamaged,
@@ -56,6 +57,7 @@ _TABLE: Mapping[type[Exception], tuple[Callable[[Any], Said], Callable[..., Exce
     DialRefused: (lambda error: (error.cause, str(error)), DialRefused),
     PriceRefused: (_text, PriceRefused),
     PhoneRefused: (_text, PhoneRefused),
+    CheckRefused: (_text, CheckRefused),
     JournalStopped: (_text, JournalStopped),
     JournalDamaged: (_text, JournalDamaged),
     JournalAhead: (_text, JournalAhead),

@@ -47,7 +47,7 @@ from acd.ledger import Late
 from acd.numbers import is_private, normalise
 from acd.platform import Lookup, PinCheck
 from acd.resolve import problems_after, reaches, resolved
-from acd.service import LiveAt, ScreenPop, Sighting, Spending, TenantSetup, TenantState, events_of, state_of
+from acd.service import LineCheck, LineCheckBegun, LiveAt, ScreenPop, Sighting, Spending, TenantSetup, TenantState, events_of, state_of
 from acd.sink import CdrSink, Home, Homes
 from acd.switch.addresses import reach
 from acd.switch.lines import Lines
@@ -555,6 +555,15 @@ class Voice:
             await self.switch.until_taken(tenant, command.agent)
         return events
 
+    async def begin_line_check(self, tenant: TenantId, agent: AgentId, host: str, offers: tuple[bytes, ...]) -> LineCheckBegun:
+        self._exchange(tenant)
+        if self._directory.agent(tenant, agent) is None:
+            raise UnknownName("agent", agent)
+        return await self.switch.line_checks.begin(tenant, agent, host, offers)
+
+    async def line_check(self, tenant: TenantId, agent: AgentId) -> LineCheck | None:
+        return await self.switch.line_checks.outcome(tenant, agent)
+
     def _user_of_phone(self, tenant: TenantId, owner: AgentId) -> AgentId:
         exchange = self._exchanges.get(tenant)
         return exchange.engine.user_of_phone(owner) if exchange is not None else owner
@@ -776,6 +785,7 @@ class Voice:
         counters = dict.fromkeys(DENIALS, 0) | self.switch.counters
         figures: dict[str, float] = {f"fernamt_switch_{name}_total": count for name, count in counters.items()}
         figures["fernamt_legs"] = self.switch.live_legs
+        figures["fernamt_line_check_streams"] = self.switch.line_checks.streams
         figures["fernamt_phones_unreachable"] = self.phones.probes.unreachable
         figures["fernamt_phone_probes_total"] = self.phones.probes.sent
         figures["fernamt_up_seconds"] = time.monotonic() - self._started
@@ -895,6 +905,7 @@ class Voice:
         the workers were told to end as well, this is `close`.
         """
         self.stopping()
+        await self.switch.line_checks.close()
         if not self.switch.live_legs or not self._media.is_whole:
             await self.close()
             return
@@ -915,6 +926,7 @@ class Voice:
     async def close(self) -> None:
         """Clear all calls, let the last BYEs out, sync and save everything."""
         self.stopping()
+        await self.switch.line_checks.close()
         exchanges = list(self._exchanges.values())
         for exchange in exchanges:
             exchange.tell(inp.ServiceStopping())

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 
 import msgspec
 
@@ -260,6 +260,46 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True):
     """A carrier there took a registration or answered a call; a call came from there; a name leads there, where others' calls come from."""
 
 
+MOST_STREAMS: Final = 12
+"""Of one line check: on 1 Mbit/s there is room for nine."""
+
+
+class LineCheckBegun(msgspec.Struct, frozen=True, kw_only=True):
+    """A line check is under way."""
+
+    check: str
+    answers: tuple[bytes, ...]
+    """A description for each offer, in their order."""
+    lasts_s: float
+    """From when all streams are up."""
+
+
+class StreamFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one stream of a line check; up is from the page to us, as we have counted it."""
+
+    upload_kbits: float
+    """What came, as it is on the wire, RTCP included."""
+    loss: float
+    """Of the packets that were sent up, 0..1 (RFC 3550 A.3)."""
+    download_loss: float | None
+    """Of those that were sent down, as the page reports; None: it has not."""
+    jitter_ms: float
+    round_trip_ms: float | None
+    mos: float | None
+    """Of what came up (ITU-T G.107)."""
+
+
+class LineCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a line check."""
+
+    check: str
+    failure: str | None = None
+    """Why it did not come to its end, one sentence."""
+    upload_kbits: float | None = None
+    """What each of the streams had at least; 0: some never came up, or ended in silence; None: it says nothing about the line."""
+    streams: tuple[StreamFigures, ...] = ()
+
+
 class LiveAt(msgspec.Struct, frozen=True, kw_only=True):
     """The live board, and where it stands in the events."""
 
@@ -436,6 +476,26 @@ class Decisions(Request[list[dict[str, Any]]], frozen=True):
     contact: ContactId
 
 
+class BeginLineCheck(Request[LineCheckBegun], frozen=True):
+    """Take as many streams as there are offers from a page, echo them, and count what comes (U7).
+
+    Refused: CheckRefused: one is under way for this agent, an offer is no browser's, or there is no room.
+    """
+
+    tenant: TenantId
+    agent: AgentId
+    host: str
+    """Where the page is: an IP address."""
+    offers: tuple[bytes, ...]
+
+
+class LineCheckOf(Request[LineCheck | None], frozen=True):
+    """What came of an agent's latest line check, once it is over; None: none was begun in the last two minutes."""
+
+    tenant: TenantId
+    agent: AgentId
+
+
 class Shown(Request[None], frozen=True):
     """Every desk of the agent has been told who it is (`ScreenPop`), or there is none: the phone may ring."""
 
@@ -516,6 +576,8 @@ Requests = (
     | Describe
     | WhyWaits
     | Decisions
+    | BeginLineCheck
+    | LineCheckOf
     | Shown
     | WhoIs
     | CheckPin

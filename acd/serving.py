@@ -12,6 +12,7 @@ from acd.core.inputs import Command
 from acd.core.live import WholeContact
 from acd.service import (
     VOICE_TOPIC,
+    BeginLineCheck,
     CarryOut,
     CloseTenant,
     Configure,
@@ -20,6 +21,9 @@ from acd.service import (
     Describe,
     Figures,
     IsOwn,
+    LineCheck,
+    LineCheckBegun,
+    LineCheckOf,
     Live,
     LiveAt,
     MayReach,
@@ -54,6 +58,8 @@ class Served(Protocol):
     async def quote(self, tenant: TenantId, number: str) -> dict[str, Any]: ...
     async def recount(self, tenant: TenantId) -> None: ...
     async def decisions(self, tenant: TenantId, contact: ContactId) -> list[dict[str, Any]]: ...
+    async def begin_line_check(self, tenant: TenantId, agent: AgentId, host: str, offers: tuple[bytes, ...]) -> LineCheckBegun: ...
+    async def line_check(self, tenant: TenantId, agent: AgentId) -> LineCheck | None: ...
     def contact(self, tenant: TenantId, contact: ContactId) -> WholeContact: ...
     def open_contacts(self, tenant: TenantId) -> int: ...
     def spending(self, tenant: TenantId) -> Spending: ...
@@ -83,6 +89,8 @@ def serve(voice: Served, bus: Bus) -> Callable[[], None]:
         QuoteOf: lambda asked: voice.quote(asked.tenant, asked.number),
         Recount: lambda asked: voice.recount(asked.tenant),
         Decisions: lambda asked: voice.decisions(asked.tenant, asked.contact),
+        BeginLineCheck: lambda asked: voice.begin_line_check(asked.tenant, asked.agent, asked.host, asked.offers),
+        LineCheckOf: lambda asked: voice.line_check(asked.tenant, asked.agent),
     }
     told: Mapping[type[Request[Any]], Callable[[Any], Any]] = {
         ContactOf: lambda asked: voice.contact(asked.tenant, asked.contact),

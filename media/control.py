@@ -118,7 +118,8 @@ class ArrangeAudio(_Message, frozen=True, kw_only=True):
     """Who hears whom in a room, as pairs of legs (listener, speaker); who is in none of them hears nothing and is not heard.
 
     Declared: whatever was arranged in the room before and is not in here is over, the same again changes nothing. A leg is in one room at
-    a time; pairs of legs that are not open are left out. What plays to a leg stands over what it hears and ends by itself or by `Stop`.
+    a time; pairs of legs that are not open are left out; a leg that hears itself has an echo. What plays to a leg stands over what it
+    hears and ends by itself or by `Stop`.
     """
 
     room: str

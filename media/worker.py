@@ -597,11 +597,7 @@ class Worker:
     def _arrange(self, request: ArrangeAudio, now: float) -> None:
         """Declared: what is not in it is over; a leg is in one room at a time."""
         legs = self._legs
-        hears = frozenset(
-            (legs[listener], legs[speaker])
-            for listener, speaker in request.hears
-            if listener in legs and speaker in legs and listener != speaker
-        )
+        hears = frozenset((legs[listener], legs[speaker]) for listener, speaker in request.hears if listener in legs and speaker in legs)
         wanted = {leg for pair in hears for leg in pair}
         room = self._rooms.setdefault(request.room, Room(self, request.room))
         for leg in sorted(wanted, key=lambda leg: leg.name):

@@ -32,7 +32,7 @@ from acd.minting import mint
 from acd.networks import Reach
 from acd.numbers import hears_who_calls, is_emergency, is_private, may_be_shown
 from acd.platform import Lookup, PinCheck
-from acd.service import ScreenPop, TrunkLine
+from acd.service import LineCheck, ScreenPop, TrunkLine
 from acd.switch import causes, media_plan
 from acd.switch.addresses import LocalAddresses, host_port, reach
 from acd.switch.adoption import Adoption
@@ -41,6 +41,7 @@ from acd.switch.dialled import Dialled, Dialling
 from acd.switch.identities import ANONYMOUS, number_in, who_calls
 from acd.switch.keys import Keys
 from acd.switch.legs import Phase, SwitchLeg
+from acd.switch.line_checks import LineChecks
 from acd.switch.lines import credentials
 from acd.switch.noting import Noting
 from acd.switch.pins import PinEntry, nobodys_pin, parted
@@ -182,6 +183,9 @@ class Switch:
         self._relocation = Relocation(media, self._addresses, self.counters, self, draw_key)
         self.shares = Shares(directory, settings.tenant_weights)
         self.ports = PortShares(count_pairs(settings.media_ports, settings.media_workers), settings.emergency_pairs, settings.guaranteed)
+        self.line_checks = LineChecks(
+            media, self._addresses, self.ports, self.shares, self.counters, draw=draw_key, measured=self._line_measured
+        )
         self._turned_away: dict[CallId, None] = {}
         self._gone_sounds: dict[tuple[TenantId, str], float] = {}
         """Own sounds whose files a worker did not find, and until when what is packaged is heard instead; as many as there are, at most."""
@@ -900,7 +904,7 @@ class Switch:
     def on_media(self, report: PlaneReport) -> None:
         """One report of a media worker."""
         act = self._of_media.get(type(report))
-        if act is not None:
+        if not self.line_checks.on_media(report) and act is not None:
             act(report)
 
     def _played(self, report: control.PlayEnded) -> None:
@@ -945,6 +949,9 @@ class Switch:
         leg.asked_at = monotonic()
         self.counters["silent_legs_asked"] += 1
         self.sip.ask_whether_there(leg.session)
+
+    def _line_measured(self, tenant: TenantId, agent: AgentId, check: LineCheck) -> None:
+        """What an agent's line bears is known."""
 
     def _latched(self, _report: control.LegLatched) -> None:
         self.counters["legs_latched"] += 1
@@ -1317,7 +1324,7 @@ class Switch:
 
     def is_held(self, leg: str) -> bool:
         """Whether a leg at a media worker is known here: it lives, or its figures are awaited."""
-        return leg in self._legs or leg in self._measuring or self._media.is_unclaimed(leg)
+        return leg in self._legs or leg in self._measuring or self._media.is_unclaimed(leg) or self.line_checks.has(leg)
 
     def end_unknown(self, leg: LegId) -> None:
         """End a leg that the core does not know."""

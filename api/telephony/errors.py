@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from acd.core.errors import IllegalTransition, UnknownName
-from acd.errors import DialRefused, NoSuchNumber, PhoneRefused, PriceRefused
+from acd.errors import CheckRefused, DialRefused, NoSuchNumber, PhoneRefused, PriceRefused
 from api.errors import Conflict, Forbidden, NotFound
 
 
@@ -38,6 +38,12 @@ class PhoneDidNot(Conflict):
     """The phone was asked to take the call, and did not; it goes on ringing where the detail does not say otherwise."""
 
     kind, title = "phone-refused", "The phone did not take the call"
+
+
+class NoLineCheck(Conflict):
+    """The line cannot be checked now, or not with these descriptions."""
+
+    kind, title = "line-check-refused", "The line is not checked"
 
 
 class NotYourDesk(Forbidden):
@@ -72,6 +78,8 @@ def told() -> Iterator[None]:
         raise NotFound(str(error)) from error
     except NoSuchNumber as error:
         raise NotFound(str(error)) from error
+    except CheckRefused as error:
+        raise NoLineCheck(str(error)) from error
     except PhoneRefused as error:
         raise PhoneDidNot(str(error)) from error
     except PriceRefused as error:

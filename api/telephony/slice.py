@@ -8,6 +8,7 @@ from api.telephony.boards import Boards
 from api.telephony.contacts import router as contacts
 from api.telephony.events import EVENTS
 from api.telephony.hub import Hubs
+from api.telephony.line_checks import router as line_checks
 from api.telephony.outgoing import CallEvents
 from api.telephony.permissions import PERMISSIONS
 from api.telephony.routes import router as desk
@@ -33,7 +34,7 @@ _COMMANDS = frozenset(
 SLICE = Slice(
     tag="telephony",
     says="The desk's commands, the live board, decision records, live events.",
-    routers=(desk, contacts, stream),
+    routers=(desk, contacts, line_checks, stream),
     permissions=PERMISSIONS,
     personal={
         "getLive": "live",
@@ -44,9 +45,10 @@ SLICE = Slice(
         "getMessage": "message",
         "getCallback": "callback",
     },
-    impersonal=frozenset({"getQuote"}),  # a price; the number is the asker's own
-    unanswered=_COMMANDS,
-    unrecorded=dict.fromkeys(_COMMANDS, "A command to the exchange: its journal keeps it, with what became of it."),
+    impersonal=frozenset({"getQuote", "getLineCheck"}),  # a price, the number is the asker's own; figures of a line
+    unanswered=_COMMANDS | {"beginLineCheck"},
+    unrecorded=dict.fromkeys(_COMMANDS, "A command to the exchange: its journal keeps it, with what became of it.")
+    | {"beginLineCheck": "It measures, and changes nothing."},
     sockets={"/api/v1/events": "live", "/api/v1/board": "live"},
     parts=(lambda _: Boards(Hubs()), _events),
     events=EVENTS,

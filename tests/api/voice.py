@@ -22,13 +22,15 @@ from acd.core.events import Event
 from acd.core.ids import AgentId, CallId, ContactId, LegId, TenantId, TrunkId
 from acd.core.inputs import Command, Input
 from acd.core.live import LiveState, WholeContact
-from acd.errors import NoSuchNumber, PriceRefused
+from acd.errors import CheckRefused, NoSuchNumber, PriceRefused
 from acd.networks import EVERYTHING, LOOPBACK, Reach
 from acd.numbers import is_private
 from acd.platform import Platform
 from acd.resolve import problems, resolved
 from acd.service import (
     Account,
+    LineCheck,
+    LineCheckBegun,
     LiveAt,
     LiveEvent,
     ScreenContext,
@@ -165,6 +167,16 @@ class EngineVoice:
 
     def sends_to(self, network: str) -> frozenset[TenantId]:
         return self.sent_to.get(network, frozenset())
+
+    async def begin_line_check(self, tenant: TenantId, agent: AgentId, host: str, offers: tuple[bytes, ...]) -> LineCheckBegun:
+        """There are no media workers here."""
+        assert_nothing_is_held("line check")
+        raise CheckRefused(f"no media for {len(offers)} streams of {agent} of {tenant} at {host}")
+
+    async def line_check(self, tenant: TenantId, agent: AgentId) -> LineCheck | None:
+        assert_nothing_is_held("line check")
+        del tenant, agent
+        return None
 
     def spending(self, tenant: TenantId) -> Spending:
         assert_nothing_is_held("spending")

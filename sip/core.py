@@ -105,7 +105,7 @@ class UserAgentCore:
         if found is None:
             bound = replace(flow, local=self.bound(flow) or flow.local)
             ours = format_host_port(self.config.advertise(bound) if self.config.advertise else bound.local)
-            suffix = "" if flow.transport == "udp" else f";transport={flow.transport}"
+            suffix = "" if flow.transport == "udp" else f";transport={flow.uri_transport}"
             # rport (RFC 3581 §3) is always asked for: we send from the port we listen on, and want to be answered there.
             # RFC 5630 §3.1.4: a SIPS URI has no use for ;transport=tls.
             found = (f"SIP/2.0/{flow.transport.upper()} {ours};rport;branch=z9hG4bK", f"@{ours}{suffix}>", f"@{ours}>")

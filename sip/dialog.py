@@ -253,6 +253,8 @@ def flow_to(uri: Uri, base: Flow) -> Flow:
 
 def _transport_to(uri: Uri, base: Flow) -> TransportName:
     """What a URI asks for, as far as we know it."""
+    if base.is_websocket:  # RFC 7118 §5: whoever is behind one is reached over it, or not at all; its host is `.invalid`
+        return base.transport
     if uri.scheme == "sips":  # RFC 5630 §3.1.3, §3.1.4: TLS, whatever runs below it and whether ;transport=tcp says so or not
         return base.transport if base.is_protected else "tls"
     named = uri.transport

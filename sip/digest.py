@@ -40,6 +40,10 @@ class Account(msgspec.Struct, frozen=True):
     name: str
     ha1: str
     """In lower-case hex, for the user name of the request."""
+    is_for_own_flow: bool = False
+    """It is known over flows only that it has itself opened (`Flow.opened_by`)."""
+    is_over: bool = False
+    """It was valid, and is no more: whoever knows its password is refused, and has not guessed."""
 
     def __repr__(self) -> str:
         """Never shows HA1, which is as good as the password."""
@@ -177,12 +181,22 @@ class Authenticator:
             return self.algorithms
         return ("MD5",)
 
-    def verify(self, request: Request, now: float, *, source: str, header: str = "Authorization", is_urgent: bool = False) -> Verdict:
+    def verify(
+        self,
+        request: Request,
+        now: float,
+        *,
+        source: str,
+        header: str = "Authorization",
+        is_urgent: bool = False,
+        opened_by: str = "",
+    ) -> Verdict:
         """Judge a request's credentials for our realm; a nonce count is used up by being accepted.
 
         Args:
             source: the address the request came from.
             is_urgent: an emergency call, for which the guard has an allowance of its own.
+            opened_by: whose the flow is that the request came over.
         """
         realm = self.realm_for(request)
         for value in request.headers.get_all(header):
@@ -191,10 +205,20 @@ class Authenticator:
             except ParseError:
                 continue
             if credentials.is_digest and credentials.get("realm") == realm:
-                return self._judge(request, credentials, realm, source, now, is_urgent=is_urgent)
+                return self._judge(request, credentials, realm, source, now, is_urgent=is_urgent, opened_by=opened_by)
         return Verdict(Outcome.MISSING, realm=realm)
 
-    def _judge(self, request: Request, credentials: Credentials, realm: str, source: str, now: float, *, is_urgent: bool) -> Verdict:
+    def _judge(
+        self,
+        request: Request,
+        credentials: Credentials,
+        realm: str,
+        source: str,
+        now: float,
+        *,
+        is_urgent: bool,
+        opened_by: str,
+    ) -> Verdict:
         algorithm = next((name for name in self.algorithms if name.lower() == (credentials.get("algorithm") or "MD5").lower()), None)
         username, nonce = credentials.get("username") or "", credentials.get("nonce") or ""
         nc, cnonce, qop = credentials.get("nc") or "", credentials.get("cnonce") or "", credentials.get("qop")
@@ -210,6 +234,8 @@ class Authenticator:
         if serial is None or not self._is_next(nonce, serial, count):
             return Verdict(Outcome.STALE, realm=realm)
         known = self._lookup(request, username, realm, algorithm)
+        if known is not None and known.is_for_own_flow and opened_by != known.name:
+            known = None
         # Guesses at one account count together, by whichever of its names.
         who = known.name if known is not None else username
         attempt = self._guard.attempt(who, source, now, is_urgent=is_urgent) if self._guard is not None else None
@@ -220,6 +246,10 @@ class Authenticator:
                 self._is_right(request, credentials, self._dummy[algorithm], algorithm, qop, nc, cnonce)
             if attempt is not None:
                 attempt.failed(now)
+            return Verdict(Outcome.REFUSED, realm=realm)
+        if known.is_over:
+            if attempt is not None:
+                attempt.abandoned(now)
             return Verdict(Outcome.REFUSED, realm=realm)
         if attempt is not None:
             attempt.succeeded(now)

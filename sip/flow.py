@@ -40,6 +40,8 @@ class Flow(msgspec.Struct, frozen=True, omit_defaults=True):
     id: str = ""
     """The token of a flow that its far end has opened (RFC 5626 §4.2.2): while it lives what goes to that peer goes over it. Empty: the
     addresses name it, and it can be opened from here."""
+    opened_by: str = ""
+    """Who has opened it, as the application calls them; empty: nobody has said so, and who sends over it must prove who that is."""
 
     @property
     def is_reliable(self) -> bool:
@@ -57,9 +59,18 @@ class Flow(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.transport in WEBSOCKETS
 
     @property
+    def uri_transport(self) -> str:
+        """What a URI's transport parameter calls it: `ws` whether or not TLS runs below (RFC 7118 §5.4)."""
+        return "ws" if self.is_websocket else self.transport
+
+    @property
     def way(self) -> Way:
         """The same for a flow that was said and one that was heard: a connection that we opened is lost like any other."""
         return self.remote, self.local, self.transport
+
+    def leads_as(self, other: "Flow") -> bool:
+        """Whether it leads to a peer as the other does. A WebSocket is this one or none: an earlier one with the same addresses is gone."""
+        return self.way == other.way and (not self.is_websocket or self.id == other.id)
 
     def __str__(self) -> str:
         """`udp 10.0.0.1:5060>10.0.0.2:5060`, for logs."""

@@ -18,6 +18,9 @@ class Attempt(Protocol):
     def failed(self, now: float) -> None:
         """They were wrong."""
 
+    def abandoned(self, now: float) -> None:
+        """Nothing was guessed."""
+
     def succeeded(self, now: float) -> None:
         """They were right."""
 

@@ -222,7 +222,7 @@ class Registrar:
 
     def _follow_phone(self, before: Binding | None, binding: Binding, now: float) -> None:
         """What is under way with a phone that is reached otherwise than before goes on there (RFC 5626 §5.3, RFC 5923 §8)."""
-        if before is not None and before.flow.way != binding.flow.way:
+        if before is not None and not binding.flow.leads_as(before.flow):
             self._moved(binding.aor, before.flow, binding.flow, now)
         left = self._left.get(binding.aor)
         for flow, whose in list(left.items()) if left is not None else ():
@@ -361,7 +361,8 @@ class Registrar:
         for slot in list(self._on_connection.get(flow, ())):
             binding = slot.binding
             self._note_lost(binding)
-            if binding.contact.host == flow.remote[0] and (way := flow_to(binding.contact, flow)) != flow:
+            # RFC 7118 §5: a page listens nowhere.
+            if not flow.is_websocket and binding.contact.host == flow.remote[0] and (way := flow_to(binding.contact, flow)) != flow:
                 self._set(slot, msgspec.structs.replace(binding, flow=way))
             else:
                 self._drop(slot, "removed")

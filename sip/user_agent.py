@@ -290,7 +290,7 @@ class UserAgent(Commands):
     ) -> str | None:
         """Returns: the account, or None after the request has been answered 401 or 503 without state."""
         source = flow.remote[0]
-        verdict = authenticator.verify(request, now, source=source, is_urgent=is_urgent)
+        verdict = authenticator.verify(request, now, source=source, is_urgent=is_urgent, opened_by=flow.opened_by)
         if verdict.outcome is Outcome.ACCEPTED:
             return verdict.account
         self.counters[f"digest_{verdict.outcome.value}"] += 1

@@ -11,6 +11,8 @@ from api.telephony.hub import Hubs
 from api.telephony.line_checks import router as line_checks
 from api.telephony.outgoing import CallEvents
 from api.telephony.permissions import PERMISSIONS
+from api.telephony.phone import PATH
+from api.telephony.phone import router as phone
 from api.telephony.routes import router as desk
 from api.telephony.stream import router as stream
 
@@ -34,7 +36,7 @@ _COMMANDS = frozenset(
 SLICE = Slice(
     tag="telephony",
     says="The desk's commands, the live board, decision records, live events.",
-    routers=(desk, contacts, line_checks, stream),
+    routers=(desk, contacts, line_checks, stream, phone),
     permissions=PERMISSIONS,
     personal={
         "getLive": "live",
@@ -46,10 +48,14 @@ SLICE = Slice(
         "getCallback": "callback",
     },
     impersonal=frozenset({"getQuote", "getLineCheck"}),  # a price, the number is the asker's own; figures of a line
+    answered={"givePhonePass": "phone"},
     unanswered=_COMMANDS | {"beginLineCheck"},
-    unrecorded=dict.fromkeys(_COMMANDS, "A command to the exchange: its journal keeps it, with what became of it.")
-    | {"beginLineCheck": "It measures, and changes nothing."},
-    sockets={"/api/v1/events": "live", "/api/v1/board": "live"},
+    unrecorded={
+        **dict.fromkeys(_COMMANDS, "A command to the exchange: its journal keeps it, with what became of it."),
+        "givePhonePass": "Nothing changes: a pass is computed, and that it was given out stands there as a read.",
+        "beginLineCheck": "It measures, and changes nothing.",
+    },
+    sockets={"/api/v1/events": "live", "/api/v1/board": "live", PATH: "phone"},
     parts=(lambda _: Boards(Hubs()), _events),
     events=EVENTS,
 )

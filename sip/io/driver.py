@@ -379,7 +379,7 @@ class SipEndpoint:
             octets = octets.replace(b"Via: SIP/2.0/UDP", b"Via: SIP/2.0/TCP", 1)
         host = flow.remote[0]
         sender = self.transports.sender(flow, transport)
-        if sender is not None and not sender.dials:
+        if flow.is_websocket or (sender is not None and not sender.dials):
             trace.trouble(flow, "is gone, and nobody can be dialled there")
             self._loop.call_soon(self._flow_failed, flow)
             return
@@ -434,6 +434,8 @@ class SipEndpoint:
 
     def _bound(self, flow: Flow) -> HostPort | None:
         """Our address on a flow that leaves another socket than the one it is named after: of another transport, on a port of its own."""
+        if flow.is_websocket:  # the port is not ours to listen on
+            return flow.local
         sender = self.transports.sender(flow, flow.transport)
         if sender is None:
             return None

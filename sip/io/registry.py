@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Final
 
 from sip.errors import LocalMisuse
 from sip.flow import Flow, HostPort, TransportName
-from sip.io import tcp, tls, udp
+from sip.io import tcp, tls, udp, websocket
 from sip.io.resolver import is_numeric
 from sip.io.transport import Kind, Shell, Transport
 
@@ -14,8 +15,10 @@ TRANSPORTS: Final[Mapping[TransportName, Kind]] = {
     "udp": Kind(udp.open_udp),
     "tcp": Kind(tcp.open_tcp, tcp.FIGURES),
     "tls": Kind(tls.open_tls, tls.FIGURES),
+    "ws": Kind(partial(websocket.open_websocket, "ws"), websocket.FIGURES),
+    "wss": Kind(partial(websocket.open_websocket, "wss"), websocket.FIGURES),
 }
-"""The name is that of Via and of a URI's transport parameter, in small letters (RFC 3261 §20.42, §19.1.1)."""
+"""The name is that of Via and, but for `wss`, of a URI's transport parameter, in small letters (RFC 3261 §20.42, §19.1.1; RFC 7118 §5)."""
 
 
 class Transports:

@@ -310,7 +310,7 @@ class Within(Machine):
         gone = self.gone
         if gone is None or flow is None or not flow.is_reliable:
             return
-        if flow.way == gone.way:
+        if flow.leads_as(gone):
             self.gone = None
         else:
             self.move(gone, flow, now)
@@ -321,7 +321,7 @@ class Within(Machine):
         Returns: whether that is new.
         """
         dialog = self.dialog
-        if dialog is None or not flow.is_reliable or flow.way == dialog.send_flow.way:
+        if dialog is None or not flow.is_reliable or flow.leads_as(dialog.send_flow):
             return False
         return (dialog.send_flow.is_reliable or dialog.has_lost_connection) and self.move(dialog.send_flow, flow, now)
 

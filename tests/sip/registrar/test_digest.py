@@ -347,3 +347,60 @@ def test_the_server_takes_what_it_has_offered_and_nothing_else(authenticator, ne
     answer = answered(digest)
     assert new.rstrip(",") in (answer.headers.get("Authorization") or "")
     assert authenticator.verify(answer, 101.0, source=HERE).outcome is Outcome.REFUSED
+
+
+class Told:
+    """A guard that lets everybody try, and keeps what it is told."""
+
+    wait_s = None
+
+    def __init__(self):
+        self.said = []
+
+    def attempt(self, *_what, is_urgent):
+        del is_urgent
+        return self
+
+    def failed(self, _now):
+        self.said.append("failed")
+
+    def abandoned(self, _now):
+        self.said.append("abandoned")
+
+    def succeeded(self, _now):
+        self.said.append("succeeded")
+
+
+def judged(password, opened_by, **account):
+    """What becomes of credentials for an account, and what the guard is told."""
+    told = Told()
+
+    def lookup(_request, username, realm, algorithm):
+        return Account("anna@acme", ha1(username, realm, "geheim", algorithm), **account)
+
+    authenticator = Authenticator("house", lookup, SECRET, guard=told)
+    digest = ClientDigest(DigestCredentials("anna.1", password))
+    digest.learn(challenged(authenticator))
+    return authenticator.verify(answered(digest), 101.0, source=HERE, opened_by=opened_by).outcome, told.said
+
+
+@pytest.mark.parametrize(
+    ("password", "opened_by", "outcome", "said"),
+    [
+        ("geheim", "anna@acme", Outcome.ACCEPTED, "succeeded"),
+        ("geheim", "ben@acme", Outcome.REFUSED, "failed"),
+        ("geheim", "", Outcome.REFUSED, "failed"),
+        ("falsch", "anna@acme", Outcome.REFUSED, "failed"),
+    ],
+)
+def test_an_account_for_its_own_flow_is_known_over_no_other(password, opened_by, outcome, said):
+    assert judged(password, opened_by, is_for_own_flow=True) == (outcome, [said])
+
+
+def test_any_other_account_is_known_over_every_flow():
+    assert judged("geheim", "")[0] is judged("geheim", "ben@acme")[0] is Outcome.ACCEPTED
+
+
+def test_credentials_whose_time_is_over_are_refused_and_no_guess():
+    assert judged("geheim", "", is_over=True) == (Outcome.REFUSED, ["abandoned"])
+    assert judged("falsch", "", is_over=True) == (Outcome.REFUSED, ["failed"])

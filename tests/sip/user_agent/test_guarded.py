@@ -29,6 +29,9 @@ class FakeAttempt:
     def failed(self, _now):
         self.guard.told.append("failed")
 
+    def abandoned(self, _now):
+        self.guard.told.append("abandoned")
+
     def succeeded(self, _now):
         self.guard.told.append("succeeded")
 

@@ -72,11 +72,12 @@ class Page:
 
 
 @contextlib.asynccontextmanager
-async def page(url: str, profile: Path) -> AsyncIterator[Page]:
+async def page(url: str, profile: Path, *flags: str) -> AsyncIterator[Page]:
     """Open a page; without a browser the test is skipped."""
     process = await asyncio.create_subprocess_exec(
         chromium(),
         *FLAGS,
+        *flags,
         "--lang=en",
         "--remote-debugging-port=0",
         f"--user-data-dir={profile}",

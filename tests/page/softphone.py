@@ -59,9 +59,25 @@ class Softphone:
         await self.says("phone.call.answer()")
         await self.state("confirmed")
 
+    async def hold(self) -> None:
+        """Returns when the other end has agreed."""
+        await self.says("phone.call.session.hold()")
+        await self.page.until("phone.call.held === 'l' && phone.call.session.isReadyToReOffer()")
+
+    async def unhold(self) -> None:
+        """Returns when the other end has agreed."""
+        await self.says("phone.call.session.unhold()")
+        await self.page.until("phone.call.held === '' && phone.call.session.isReadyToReOffer()")
+
     async def hears(self, hz: float) -> None:
         """Until it hears this tone, louder than all else."""
         await self.page.until(f"(heard => Math.abs(heard.hz - {hz}) < {NEAR_HZ} && heard.db > -60)(phone.call.hears())")
+
+    async def hears_anew(self, hz: float) -> None:
+        """The same, of what comes from now on."""
+        before = (await self.figures())["received"]
+        await self.page.until(f"phone.call.figures().then(found => found.received > {before + 10})")
+        await self.hears(hz)
 
     async def hears_nothing(self) -> None:
         await self.page.until("phone.call.hears().db < -90")

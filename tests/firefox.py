@@ -1,4 +1,4 @@
-"""Firefox without a window, led by WebDriver BiDi over a WebSocket, in a network of its own: with 127.0.0.1 alone it finds no candidates."""
+"""Firefox without a window, led by WebDriver BiDi over a WebSocket, in a network of its own: on 127.0.0.1 alone it has no candidates."""
 
 from __future__ import annotations
 
@@ -24,10 +24,17 @@ PREFERENCES = {
     "media.navigator.permission.disabled": True,
     "media.navigator.streams.fake": True,
     "app.update.disabledForTesting": True,
+    "browser.aboutwelcome.enabled": False,
+    "browser.pagethumbnails.capturing_disabled": True,
+    "browser.safebrowsing.malware.enabled": False,
+    "browser.safebrowsing.phishing.enabled": False,
     "browser.shell.checkDefaultBrowser": False,
+    "browser.startup.homepage_override.mstone": "ignore",
     "datareporting.policy.dataSubmissionEnabled": False,
     "network.captive-portal-service.enabled": False,
     "network.connectivity-service.enabled": False,
+    "services.settings.server": "",
+    "startup.homepage_welcome_url": "about:blank",
     "toolkit.telemetry.enabled": False,
 }
 
@@ -88,17 +95,11 @@ class Page:
 @contextlib.asynccontextmanager
 async def page(network: Namespace, profile: Path) -> AsyncIterator[Page]:
     """Open an empty page that may use the microphone, which is a made-up one; without a browser the test is skipped."""
-    program = firefox()
-    profile.mkdir(parents=True, exist_ok=True)
-    empty = profile / "page.html"  # about:blank may not: it has no origin
-    empty.write_text("<!doctype html><title>page</title>")
-    (profile / "user.js").write_text(
-        "".join(f"user_pref({json.dumps(name)}, {json.dumps(value)});\n" for name, value in PREFERENCES.items())
-    )
+    program, empty = firefox(), _prepared(profile)
     process = await asyncio.create_subprocess_exec(
         *network.command,
         program,
-        *("--headless", "--no-remote", "--remote-debugging-port=0", "--profile", str(profile), empty.as_uri()),
+        *("--headless", "--no-remote", "--remote-debugging-port=0", "--profile", str(profile), empty),
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
     )
@@ -114,8 +115,24 @@ async def page(network: Namespace, profile: Path) -> AsyncIterator[Page]:
         await process.wait()
 
 
+def _prepared(profile: Path) -> str:
+    """The address of the page; about:blank has no origin, so it may not use the microphone."""
+    profile.mkdir(parents=True, exist_ok=True)
+    (profile / "user.js").write_text(
+        "".join(f"user_pref({json.dumps(name)}, {json.dumps(value)});\n" for name, value in PREFERENCES.items())
+    )
+    empty = profile / "page.html"
+    empty.write_text("<!doctype html><title>page</title>")
+    return empty.as_uri()
+
+
 async def _listening(file: Path) -> int:
     async with asyncio.timeout(30):
-        while not (file.exists() and file.read_text()):
+        while (text := _text(file)) is None:
             await asyncio.sleep(0.05)
-    return int(json.loads(file.read_text())["ws_port"])
+    return int(json.loads(text)["ws_port"])
+
+
+def _text(file: Path) -> str | None:
+    """None: not there, or not written yet."""
+    return (file.read_text() or None) if file.exists() else None

@@ -1,4 +1,4 @@
-"""Record what real browsers offer: `python -m tests.interop.record_offers` writes `tests/vectors/sdp` anew (as root; Firefox wants a network).
+"""Record what real browsers offer: `python -m tests.interop.record_offers` writes `tests/vectors/sdp` anew (root: `tests.namespace`).
 
 Each offer is answered by us, the browser must take the answer, and goes on from there: the second and third offers of a session are those
 of a browser that is connected.
@@ -122,7 +122,7 @@ async def main() -> None:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         for name in SPEECH:
             told[name] = await record(name, Path(folder))
-    (FOLDER / "browsers.json").write_text(json.dumps(told, indent=2) + "\n")
+    await asyncio.to_thread((FOLDER / "browsers.json").write_text, json.dumps(told, indent=2) + "\n")
 
 
 if __name__ == "__main__":

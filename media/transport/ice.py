@@ -89,6 +89,10 @@ TRANSITIONS: Final[dict[State, dict[Input, Edge[State, Do]]]] = {
 # fmt: on
 
 
+# CPython 3.11 asks a descriptor for each member of an enumeration: too slow for what is done with each packet.
+_SUSPECT: Final = State.SUSPECT
+
+
 class Credentials(msgspec.Struct, frozen=True):
     """A ufrag and its password (RFC 8445 §5.3); the password shows in no repr."""
 
@@ -133,7 +137,8 @@ class IceLite:
         """Where the peer wants to be sent to; None before it nominated a pair."""
         self.last_check_at: float | None = None
         self.last_heard_at: float | None = None
-        self._last_source: Address | None = None
+        self.remote: Address | None = None
+        """Where to send: the selected address or, as long as none is, where the last good check came from: DTLS may begin before."""
 
     @property
     def ufrag(self) -> str:
@@ -143,11 +148,6 @@ class IceLite:
     def ufrags(self) -> tuple[str, ...]:
         """Those that are answered: what a datagram at a shared port is told by."""
         return (self._current.ufrag,) if self._previous is None else (self._current.ufrag, self._previous.ufrag)
-
-    @property
-    def remote(self) -> Address | None:
-        """Where to send: the selected address or, as long as none is, where the last good check came from: DTLS may begin before."""
-        return self.selected or self._last_source
 
     def restart(self, credentials: Credentials) -> None:
         """Take new credentials (RFC 8445 §9): the old ones go on being answered until the first good check with the new."""
@@ -196,12 +196,12 @@ class IceLite:
 
     def _accept(self, message: StunMessage, credentials: Credentials, source: Address, now: float) -> Reaction:
         self.last_check_at = self.last_heard_at = now
-        self._last_source = source
         moved_to = None
         # What was checked with the credentials from before a restart nominates nothing any more.
         nominates = message.attribute(AttributeType.USE_CANDIDATE) is not None and credentials is self._current
         if nominates and source != self.selected:
             self.selected = moved_to = source
+        self.remote = self.selected or source
         mapped = stun.xor_mapped_address(source[0], source[1], message.transaction_id)
         attributes = ((AttributeType.XOR_MAPPED_ADDRESS, mapped),)
         answer = stun.compose(MessageClass.SUCCESS, message.transaction_id, attributes, password=credentials.pwd)
@@ -210,7 +210,7 @@ class IceLite:
     def heard(self, now: float) -> State | None:
         """An authentic packet came; the new state, where it is another."""
         self.last_heard_at = now
-        return self._step(Input.HEARD) if self.state is State.SUSPECT else None
+        return self._step(Input.HEARD) if self.state is _SUSPECT else None
 
     def next_timeout(self) -> float | None:
         """When to call `handle_timeout`; packets that come meanwhile move it, so ask again then."""

@@ -41,6 +41,10 @@ _MAX_VALID: Final = 8
 """Addresses with a good check that are kept: a browser has a few interfaces."""
 _LEAST_OCTETS: Final = 4
 """What is shorter is neither RTP nor RTCP (`media.rtp.packet.kind_of`)."""
+_VERSION: Final = rtp.VERSION
+_SUSPECT: Final = ice.State.SUSPECT
+_GONE: Final = ice.State.GONE
+"""See `media.transport.ice` for why they have names of their own."""
 
 
 class News(StrEnum):
@@ -85,15 +89,16 @@ class _Line:
 
     def _receive(self, buffer: bytearray) -> tuple[int, Address]:
         octets, address = self._socket.receive(buffer)
-        if octets >= _LEAST_OCTETS and buffer[0] >> 6 == rtp.VERSION:
+        if octets >= _LEAST_OCTETS and buffer[0] >> 6 == _VERSION:
             return octets, self.peer
         self._ours(bytes(memoryview(buffer)[:octets]), address)
         raise nothing()
 
     def _send(self, packet: memoryview, _: Address) -> int:
-        remote = self._agent.remote
+        agent = self._agent
+        remote = agent.remote
         # RFC 7675 §5.1: no consent, no packet.
-        if remote is None or self._agent.state is ice.State.GONE:
+        if remote is None or agent.state is _GONE:
             raise OSError(errno.ENOTCONN, "there is no browser to send to")
         return self._socket.send(packet, remote)
 
@@ -249,15 +254,16 @@ class IceDtlsTransport:
             self.rejected += protected.rejected
             protected.rejected = 0
             raise
-        now = self._clock()
-        state = self._agent.heard(now)
-        if state is not None:
-            self._tell_of(state)
+        now, agent = self._clock(), self._agent
+        if agent.state is _SUSPECT:
+            self._tell_of(agent.heard(now))
             self._arm(now)
+        agent.last_heard_at = now
         return received
 
     def _send(self, packet: memoryview, address: Address) -> int:
-        return self._open().send(packet, address)
+        protected = self._protected
+        return protected.send(packet, address) if protected is not None else self._open().send(packet, address)
 
     def receive_reports(self) -> tuple[bytes, Address]:
         """There is no port of their own: what comes to it is read and dropped."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import logging
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from media.errors import NotAuthentic
 from media.rtp import packet as rtp
@@ -27,6 +27,9 @@ class ProtectedTransport:
     """Implements `Transport` over another one."""
 
     __slots__ = ("_is_told", "_line", "_protection", "_view", "_viewed", "receive", "rejected", "send")
+
+    _newest: ClassVar[memoryview] = memoryview(b"")
+    """Of the last buffer that was another one: the worker has one for all packets, and one view of it stays in the processor's cache."""
 
     def __init__(self, line: Transport, protection: Protection) -> None:
         self._line = line
@@ -74,7 +77,9 @@ class ProtectedTransport:
         buffer = packet.obj
         if buffer is not self._viewed:
             assert isinstance(buffer, bytearray), "see `Transport.send`"
-            self._viewed, self._view = buffer, memoryview(buffer)
+            if ProtectedTransport._newest.obj is not buffer:
+                ProtectedTransport._newest = memoryview(buffer)
+            self._viewed, self._view = buffer, ProtectedTransport._newest
         return self._line.send(self._view[: self._protection.protect_rtp(buffer, len(packet))], address)
 
     def receive_reports(self) -> tuple[bytes, Address]:

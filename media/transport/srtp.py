@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import errno
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 import pylibsrtp
 
@@ -28,7 +28,8 @@ try:
     _HAS_BINDING = hasattr(pylibsrtp.Session(), "_srtp") and all(
         hasattr(lib, name) for name in ("srtp_protect", "srtp_protect_rtcp", "srtp_unprotect", "srtp_unprotect_rtcp")
     )
-except ImportError:
+    _protect, _unprotect = lib.srtp_protect, lib.srtp_unprotect
+except (ImportError, AttributeError):
     _HAS_BINDING = False
 
 REPLAY_WINDOW: Final = 1024
@@ -78,17 +79,32 @@ def _why(code: int) -> str:
     return pylibsrtp.ERRORS[code] if code < len(pylibsrtp.ERRORS) else f"libsrtp error {code}"
 
 
+class _Place:
+    """A buffer as libsrtp sees it. All legs of a worker have one buffer, so this is one object, that stays in the processor's cache."""
+
+    __slots__ = ("buffer", "length", "pointer")
+
+    def __init__(self, buffer: bytearray) -> None:
+        self.buffer = buffer
+        self.pointer: Any = ffi.from_buffer(buffer)
+        """Holds the buffer, which cannot change its size while it does."""
+        self.length: Any = ffi.new("int *")
+
+
 class InPlace:
     """By the binding. A `Context`."""
 
     __slots__ = ("_buffer", "_length", "_pointer", "_rtcp_room", "_rtp_room", "_session", "_srtp")
 
+    _newest: ClassVar[_Place | None] = None
+    """Of the last buffer that was another one."""
+
     def __init__(self, suite: Suite, key: bytes, direction: int) -> None:
         self._session = _session(suite, key, direction)
         self._srtp: Any = self._session._srtp[0]  # noqa: SLF001 - see the module; valid as long as the session is
-        self._length: Any = ffi.new("int *")
         self._buffer: bytearray | None = None
         self._pointer: Any = None
+        self._length: Any = None
         self._rtp_room = LENGTHS[suite].rtp_tag
         self._rtcp_room = LENGTHS[suite].rtcp_overhead
 
@@ -100,10 +116,10 @@ class InPlace:
             self._look_at(buffer)
         length = self._length
         length[0] = octets
-        code = lib.srtp_protect(self._srtp, self._pointer, length)
+        code = _protect(self._srtp, self._pointer, length)
         if code:
             raise _not_sent(_why(code))
-        return int(length[0])
+        return length[0]  # type: ignore[no-any-return]
 
     def unprotect_rtp(self, buffer: bytearray, octets: int) -> int:
         """Raises: NotAuthentic; the packet is destroyed then."""
@@ -111,21 +127,23 @@ class InPlace:
             self._look_at(buffer)
         length = self._length
         length[0] = octets
-        code = lib.srtp_unprotect(self._srtp, self._pointer, length)
+        code = _unprotect(self._srtp, self._pointer, length)
         if code:
             raise NotAuthentic(_why(code))
-        return int(length[0])
+        return length[0]  # type: ignore[no-any-return]
 
     def _look_at(self, buffer: bytearray) -> None:
         """The worker has one buffer for all packets, which never changes its size."""
-        self._buffer, self._pointer = buffer, ffi.from_buffer(buffer)
+        place = InPlace._newest
+        if place is None or place.buffer is not buffer:
+            place = InPlace._newest = _Place(buffer)
+        self._buffer, self._pointer, self._length = buffer, place.pointer, place.length
 
     def protect_rtcp(self, buffer: bytearray, octets: int) -> int:
         """Raises: OSError: it cannot be protected, and must not leave."""
         if octets + self._rtcp_room > len(buffer):
             raise _no_room(octets)
-        length = self._length
-        length[0] = octets
+        length = ffi.new("int *", octets)
         code = lib.srtp_protect_rtcp(self._srtp, ffi.from_buffer(buffer), length)
         if code:
             raise _not_sent(_why(code))
@@ -133,8 +151,7 @@ class InPlace:
 
     def unprotect_rtcp(self, buffer: bytearray, octets: int) -> int:
         """Raises: NotAuthentic; the compound is destroyed then."""
-        length = self._length
-        length[0] = octets
+        length = ffi.new("int *", octets)
         code = lib.srtp_unprotect_rtcp(self._srtp, ffi.from_buffer(buffer), length)
         if code:
             raise NotAuthentic(_why(code))

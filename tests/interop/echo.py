@@ -23,9 +23,13 @@ IDENTITY = Identity(dt.datetime(2026, 11, 29, tzinfo=dt.UTC))
 
 
 class Echo:
-    """A browser's leg that sends back what it hears, on the event loop of the test."""
+    """A browser's leg that sends back what it hears, on the event loop of the test.
 
-    def __init__(self, address="127.0.0.1"):
+    Args:
+        ssrc: to send it back under; None: as it came.
+    """
+
+    def __init__(self, address="127.0.0.1", ssrc=None):
         self.loop = asyncio.get_running_loop()
         self.port = free_ports(1)
         self.line = open_udp(address, self.port)
@@ -40,6 +44,7 @@ class Echo:
             tell=self.events.put_nowait,
         )
         self.heard = []
+        self.ssrc = ssrc
         self.buffer = bytearray(2048)
         self.loop.add_reader(self.transport.descriptors[0], self._readable)
         self.local = LocalMedia(
@@ -61,6 +66,8 @@ class Echo:
                 assert address == self.transport.peer
                 if rtp.kind_of(datagram) is rtp.DatagramKind.RTP:
                     self.heard.append(rtp.parse(datagram))
+                    if self.ssrc is not None:
+                        self.buffer[8:12] = self.ssrc.to_bytes(4, "big")
                     self.transport.send(memoryview(self.buffer)[:octets], address)
 
     def renewed(self):

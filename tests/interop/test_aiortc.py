@@ -27,9 +27,9 @@ class Tone(aiortc.MediaStreamTrack):
 
     kind = "audio"
 
-    def __init__(self):
+    def __init__(self, frequency=FREQUENCY):
         super().__init__()
-        self._audio = tones.probe(FREQUENCY, 1.0)
+        self._audio = tones.probe(frequency, 1.0)
         self._sent = 0
 
     async def recv(self):
@@ -57,7 +57,7 @@ async def both_ends(monkeypatch, address="127.0.0.1"):
         echo.close()
 
 
-async def hears_the_tone(track):
+async def hears_the_tone(track, frequency=FREQUENCY):
     """Whether what comes is mostly what was sent, at the latest after two seconds."""
     for _ in range(100):
         async with asyncio.timeout(5):
@@ -65,7 +65,7 @@ async def hears_the_tone(track):
         samples = frame.to_ndarray().reshape(-1, len(frame.layout.channels))[:, 0].astype(float)
         spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
         loudest = np.argmax(spectrum) * frame.sample_rate / len(samples)
-        if spectrum.max() > 1000 and abs(loudest - FREQUENCY) < 50:
+        if spectrum.max() > 1000 and abs(loudest - frequency) < 50:
             return True
     return False
 

@@ -43,8 +43,8 @@ PAGE = """(async () => {
 
 
 @contextlib.asynccontextmanager
-async def an_echo():
-    echo = Echo()
+async def an_echo(address="127.0.0.1"):
+    echo = Echo(address)
     try:
         yield echo
     finally:

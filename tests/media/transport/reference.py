@@ -11,8 +11,11 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 HEADER = 12
+REPORT_HEADER = 8
 ENCRYPTION, AUTHENTICATION, SALT = 0, 1, 2
 """Labels of §4.3.2."""
+REPORTS = 3
+"""Added to each of them for SRTCP."""
 
 
 def counter_mode(key: bytes, iv: bytes, octets: bytes) -> bytes:
@@ -24,6 +27,22 @@ def derived(master: bytes, label: int, octets: int) -> bytes:
     key, salt = master[:16], master[16:].ljust(14, b"\0")
     x = (int.from_bytes(salt, "big") ^ label << 48) << 16
     return counter_mode(key, x.to_bytes(16, "big"), bytes(octets))
+
+
+def gcm_report(key: bytes, salt: bytes, compound: bytes, index: int) -> bytes:
+    """RFC 7714 §9: of session keys; the E bit is set, and the tag stands before the index."""
+    ssrc, trailer = compound[4:8], (1 << 31 | index).to_bytes(4, "big")
+    iv = bytes(a ^ b for a, b in zip(salt, b"\0\0" + ssrc + b"\0\0" + index.to_bytes(4, "big"), strict=True))
+    head = compound[:REPORT_HEADER]
+    return head + AESGCM(key).encrypt(iv, compound[REPORT_HEADER:], head + trailer) + trailer
+
+
+def counter_mode_report(key: bytes, salt: bytes, auth: bytes, compound: bytes, index: int) -> bytes:
+    """RFC 3711 §3.4, §4.1.1: of session keys; the index stands before the tag."""
+    iv = int.from_bytes(salt, "big") << 16 ^ int.from_bytes(compound[4:8], "big") << 64 ^ index << 16
+    sealed = compound[:REPORT_HEADER] + counter_mode(key, iv.to_bytes(16, "big"), compound[REPORT_HEADER:])
+    sealed += (1 << 31 | index).to_bytes(4, "big")
+    return sealed + hmac.new(auth, sealed, hashlib.sha1).digest()[:10]
 
 
 def gcm(key: bytes, salt: bytes, packet: bytes, roc: int = 0) -> bytes:
@@ -47,3 +66,12 @@ def protected(suite: str, master: bytes, packet: bytes, roc: int = 0) -> bytes:
     if suite == "AEAD_AES_128_GCM":
         return gcm(key, derived(master, SALT, 12), packet, roc)
     return counter_mode_sha1_80(key, derived(master, SALT, 14), derived(master, AUTHENTICATION, 20), packet, roc)
+
+
+def protected_report(suite: str, master: bytes, compound: bytes, index: int) -> bytes:
+    """A whole compound, from the master key and salt."""
+    key = derived(master, REPORTS + ENCRYPTION, 16)
+    if suite == "AEAD_AES_128_GCM":
+        return gcm_report(key, derived(master, REPORTS + SALT, 12), compound, index)
+    auth = derived(master, REPORTS + AUTHENTICATION, 20)
+    return counter_mode_report(key, derived(master, REPORTS + SALT, 14), auth, compound, index)

@@ -47,8 +47,13 @@ def shake_hands(server, client, to_server=None):
 class Plain:
     """A client of pyOpenSSL as it comes, with a context of one's own."""
 
-    def __init__(self, *, identity, profiles=b"SRTP_AES128_CM_SHA1_80", alpn=()):
+    def __init__(self, *, identity, profiles=b"SRTP_AES128_CM_SHA1_80", alpn=(), newest=None, ciphers=None):
         context = SSL.Context(SSL.DTLS_METHOD)
+        if newest is not None:
+            context.set_min_proto_version(newest)
+            context.set_max_proto_version(newest)
+        if ciphers is not None:
+            context.set_cipher_list(ciphers)
         context.set_options(SSL.OP_NO_QUERY_MTU)
         context.set_verify(SSL.VERIFY_NONE)
         if profiles:
@@ -169,6 +174,32 @@ def test_who_has_no_profile_or_no_certificate_is_refused_and_told(client, reason
         server.keys()
     assert server.receive(b"\x16hello", 1.0) == []
     assert server.next_timeout(1.0) is None
+
+
+DTLS_1_0 = 0xFEFF
+ALERT = 21
+
+
+@pytest.mark.parametrize(
+    "weak",
+    [
+        {"newest": DTLS_1_0, "ciphers": b"ALL:@SECLEVEL=0"},  # OpenSSL has it only where nothing is asked of it
+        {"ciphers": b"ECDHE-ECDSA-AES128-SHA:@SECLEVEL=0"},  # HMAC-SHA1, and no AEAD
+        {"ciphers": b"AECDH-AES128-SHA:@SECLEVEL=0"},  # nobody shows a certificate
+        {"ciphers": b"ECDHE-ECDSA-NULL-SHA:@SECLEVEL=0"},
+    ],
+)
+def test_who_can_do_less_than_we_demand_is_refused(weak):
+    """RFC 8827 §6.5: DTLS 1.2, and an AEAD under forward secrecy; what is older is not even answered with a certificate."""
+    server, client = Dtls(OURS), Plain(identity=SHOWN, **weak)
+    server.expect((SHOWN.fingerprint,))
+    sent, received = shake_hands(server, client)
+    assert sent
+    assert (server.state, server.reason) == (State.FAILED, Reason.HANDSHAKE)
+    assert client.error is not None
+    assert {datagram[0] for datagram in received} == {ALERT}
+    with pytest.raises(RuntimeError):
+        server.keys()
 
 
 class TestFingerprint:

@@ -199,6 +199,50 @@ def test_plain_packets_and_noise_are_rejected_and_counted():
     assert browser.says(protected) is None  # seen before
 
 
+@pytest.mark.parametrize("then", ["nothing", "described again", "ICE restart", "another network"])
+def test_a_packet_is_taken_once_whatever_happens_in_between(then):
+    """RFC 3711 §3.3.2: the replay list is the keys', and they stay."""
+    browser = connected()
+    sealed, report = browser.srtp.protect_rtp(PACKET), browser.srtp.protect_rtcp(bytes.fromhex("80c9000100000003"))
+    assert browser.says(sealed) == PACKET
+    assert browser.says(report) is not None
+    if then == "described again":
+        browser.transport.expect([THEIRS.fingerprint])
+    elif then == "ICE restart":
+        browser.transport.restart(NEW)
+        browser.transport.expect([THEIRS.fingerprint])
+        browser.checks(credentials=NEW)
+    elif then == "another network":
+        browser.checks(MOBILE)
+    for address in (WLAN, MOBILE, STRANGER):
+        assert browser.says(sealed, address) is None
+        assert browser.says(report, address) is None
+    assert browser.transport.rejected == 6
+    assert browser.events == []
+
+
+def test_what_we_sent_is_not_taken_back():
+    """Each direction has a key of its own (RFC 5764 §4.2)."""
+    browser = connected()
+    browser.transport.send(in_buffer(PACKET), browser.transport.peer)
+    browser.transport.send_reports(bytes.fromhex("80c9000100000003"), browser.transport.peer, at_rtp_port=True)
+    for sent, _ in browser.answers():
+        assert browser.says(sent) is None
+    assert browser.transport.rejected == 2
+
+
+def test_packets_of_an_association_that_ended_are_not_taken_by_the_next():
+    browser = connected()
+    late = browser.srtp.protect_rtp(PACKET)
+    browser.transport.expect([OTHERS.fingerprint])
+    browser.dtls = Dtls(OTHERS, is_client=True)
+    browser.dtls.expect((OURS.fingerprint,))
+    browser.shakes_hands()
+    assert browser.news == [News.CONNECTED]
+    assert browser.says(late) is None
+    assert browser.says(browser.srtp.protect_rtp(PACKET)) == PACKET
+
+
 def test_a_handshake_from_an_address_without_a_good_check_is_not_heard():
     browser = Browser()
     browser.transport.expect([THEIRS.fingerprint])

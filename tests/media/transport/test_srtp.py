@@ -61,6 +61,14 @@ def test_keys_are_derived_as_in_appendix_b_3():
     assert reference.derived(given, reference.AUTHENTICATION, 20).hex().upper() == "CEBE321F6FF7716B6FD4AB49AF256A156D38BAA4"
 
 
+def test_the_key_stream_is_that_of_appendix_b_2():
+    """RFC 3711 B.2: the first three blocks, and those about the wrap of the counter's octet."""
+    key, iv = bytes.fromhex("2B7E151628AED2A6ABF7158809CF4F3C"), bytes.fromhex("F0F1F2F3F4F5F6F7F8F9FAFBFCFD0000")
+    blocks = reference.counter_mode(key, iv, bytes(0xFF02 * 16)).hex().upper()
+    assert blocks[:96] == "E03EAD0935C95E80E166B16DD92B4EB4D23513162B02D0F72A43A2FE4A5F97AB41E95B3BB0A2E8DD477901E4FCA894C0"
+    assert blocks[0xFEFF * 32 :] == "EC8CDF7398607CB0F2D21675EA9EA1E4362B7C3C6773516318A077D7FC5073AE6A2CC3787889374FBEB4C81B17BA6C44"
+
+
 def test_a_packet_is_sealed_as_in_rfc_7714_16_1_1():
     """Of the second implementation; its keys are session keys, which libsrtp takes from nobody."""
     plain = bytes.fromhex("8040f17b8041f8d35501a0b2") + b"Gallia est omnis divisa in partes tres"
@@ -70,16 +78,35 @@ def test_a_packet_is_sealed_as_in_rfc_7714_16_1_1():
     )
 
 
+def test_a_report_is_sealed_as_in_rfc_7714_17_1():
+    """Of the second implementation. The packet printed in §17 itself is another one than those of §17.1 to §17.4, which agree."""
+    plain = bytes.fromhex("81c8000d4d6172734e5450314e545032525450200000042a0000e9304c756e61deadbeefdeadbeefdeadbeefdeadbeefdeadbeef")
+    assert reference.gcm_report(bytes(range(16)), b"Quid pro quo", plain, 0x5D4).hex() == (
+        "81c8000d4d61727363e94885dcdab67ca727d7662f6b7e997ff5c0f76c06f32dc676a5f1730d6fda4ce09b4686303ded0bb9275b"
+        "c84aa45896cf4d2fc5abf87245d9eade800005d4"
+    )
+
+
 REFERENCE_PACKETS = [
-    (CM, "e1f97a0d3e018be0d64fa32c06de41390ec675ad498afeebb6960b3aabe6", "4e55dc4ce79978d88ca4d215949d2402b78d6acc99ea179b8dbb"),
-    (GCM, "000102030405060708090a0b0c0d0e0fa0a1a2a3a4a5a6a7a8a9aaab", "c5002ede04cfdd2eb91159e0880aa06ed2976826f796b201df3131a127e8a392"),
+    (
+        CM,
+        "e1f97a0d3e018be0d64fa32c06de41390ec675ad498afeebb6960b3aabe6",
+        "4e55dc4ce79978d88ca4d215949d2402b78d6acc99ea179b8dbb",
+        "7128035be487b9bdbef89041f977a5a880000001993e08cd54d6c1230798",
+    ),
+    (
+        GCM,
+        "000102030405060708090a0b0c0d0e0fa0a1a2a3a4a5a6a7a8a9aaab",
+        "c5002ede04cfdd2eb91159e0880aa06ed2976826f796b201df3131a127e8a392",
+        "c98b8b5df0392a55852b6c21ac8e7025c52c6fbea2b3b446ea31123ba88ce61e80000001",
+    ),
 ]
 
 
 @contexts
-@pytest.mark.parametrize(("suite", "key", "sealed"), REFERENCE_PACKETS)
-def test_the_packets_that_libsrtp_publishes_are_made_and_read(suite, key, sealed, context):
-    """Its `srtp_validate` and `srtp_validate_gcm`."""
+@pytest.mark.parametrize(("suite", "key", "sealed", "sealed_report"), REFERENCE_PACKETS)
+def test_the_packets_that_libsrtp_publishes_are_made_and_read(suite, key, sealed, sealed_report, context):
+    """`srtp_validate` and `srtp_validate_gcm` of `test/srtp_driver.c` (github.com/cisco/libsrtp, v2)."""
     given = bytes.fromhex(key)
     there = SrtpProtection(SrtpKeys(suite=suite, send=given, receive=given), Clock(), context)
     made = done(there.protect_rtp, PLAIN)
@@ -88,6 +115,11 @@ def test_the_packets_that_libsrtp_publishes_are_made_and_read(suite, key, sealed
     assert len(made) == len(PLAIN) + LENGTHS[suite].rtp_tag
     assert done(there.unprotect_rtp, made, room=0) == PLAIN
     assert reference.protected(suite, given, PLAIN) == made
+    report = done(there.protect_rtcp, PLAIN_RTCP)
+    assert report[:8] == PLAIN_RTCP[:8]
+    assert report[8:].hex() == sealed_report
+    assert done(there.unprotect_rtcp, report, room=0) == PLAIN_RTCP
+    assert reference.protected_report(suite, given, PLAIN_RTCP, 1) == report
 
 
 @contexts

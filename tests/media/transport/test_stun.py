@@ -1,6 +1,8 @@
 """STUN messages read and written octet by octet: the test vectors of RFC 5769, and aioice as the one who wrote or reads them."""
 
 import contextlib
+import hashlib
+import hmac
 
 import pytest
 from aioice import stun as foreign
@@ -40,7 +42,7 @@ IPV6_RESPONSE = bytes.fromhex(
     "00080014 a382954e4be67bf11784c97c8292c275bfe3ed41"
     "80280004 c8fb0b4c"
 )
-# §2.4: long-term credentials, whose key nobody has here; it is read like any other.
+# §2.4: long-term credentials, which nobody uses here; it is read like any other.
 LONG_TERM_REQUEST = bytes.fromhex(
     "00010060 2112a442 78ad3433c6ad72c029da412e"
     "00060012 e3839ee38388e383aae38383e382afe382b9 0000"
@@ -90,6 +92,10 @@ def test_the_request_with_long_term_credentials_is_read():
     assert message.attribute(AttributeType.USERNAME).decode() == "マトリックス"
     assert not message.has_fingerprint
     assert not message.is_signed_with(PASSWORD)
+    # Its octets are those that were published: the key is of name, realm and the password behind SASLprep (RFC 8489 §9.2.2).
+    key = hashlib.md5("マトリックス:example.org:TheMatrIX".encode()).digest()
+    integrity = message.attribute(AttributeType.MESSAGE_INTEGRITY)
+    assert hmac.new(key, LONG_TERM_REQUEST[:-24], hashlib.sha1).digest() == integrity
 
 
 @pytest.mark.parametrize("address", [("192.0.2.7", 1), ("2001:db8::9", 65535), ("203.0.113.255", 4000)])

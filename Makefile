@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-NODE_MODULES := tests/typescript/node_modules/.package-lock.json tests/interop/node/node_modules/.package-lock.json
+NODE_MODULES := tests/typescript/node_modules/.package-lock.json tests/interop/node/node_modules/.package-lock.json tests/page/node_modules/.package-lock.json
 # One more than two cores: who talks to real phones and processes waits half of the time.
 WORKERS ?= 3
 # A storm loads the machine by itself, and compares what it hears with what is heard without: no more than cores.

@@ -9,9 +9,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from media.codecs.base import octets_in
+from media.codecs.base import clock_scale, octets_in
 from media.codecs.g711 import PCMA
-from media.codecs.registry import CODECS
+from media.codecs.registry import CODECS, kept, kept_as
 from media.codecs.transcoder import Transcoder
 from media.frame import SAMPLE_RATE
 from media.rtp.sequence import timestamp_distance
@@ -27,7 +27,10 @@ _ONES = bytes((PRESENT,)) * 2048
 
 
 class Channel:
-    """One leg's audio between arrival and disk: encoded octets, and beside each tick of the RTP clock whether it is there."""
+    """One leg's audio between arrival and disk: encoded octets, and beside each tick of 8 kHz whether it is there.
+
+    A codec whose packets cannot be laid on a time line is placed as linear audio: `kept_as` of the registry.
+    """
 
     __slots__ = (
         "_anchor_position",
@@ -40,6 +43,7 @@ class Channel:
         "_is_resumed",
         "_octets",
         "_present",
+        "_scale",
         "_start",
         "began_at",
         "late",
@@ -48,7 +52,8 @@ class Channel:
 
     def __init__(self, start: int = 0) -> None:
         self._codec = PCMA.name
-        self._octets = 1  # a tick
+        self._octets = 1  # a tick of 8 kHz
+        self._scale = 1  # ticks of the RTP clock in one of 8 kHz
         self.began_at = 0.0
         """Monotonic time of sample 0; the packet loop computes positions from it."""
         self.paused = False
@@ -68,14 +73,15 @@ class Channel:
 
     @property
     def codec(self) -> str:
-        """Of what is in the buffer."""
+        """Of what is in the buffer: one of `media.codecs.registry.kept`."""
         return self._codec
 
     @codec.setter
     def codec(self, codec: str) -> None:
-        """Before anything is placed; later `switch_codec`."""
-        self._codec = codec
-        self._octets = octets_in(CODECS[codec], 1)
+        """That of the leg, before anything is placed; later `switch_codec`."""
+        self._codec = kept_as(codec)
+        self._scale = clock_scale(CODECS[codec])
+        self._octets = octets_in(kept(self._codec), 1)
         self._audio = bytearray(len(self._present) * self._octets)
 
     def place(self, timestamp: int, payload: bytes | bytearray | memoryview, arrival: int) -> None:
@@ -87,7 +93,7 @@ class Channel:
         if self.paused:
             return
         anchor = self._anchor_timestamp
-        position = arrival if anchor is None else self._anchor_position + timestamp_distance(timestamp, anchor)
+        position = arrival if anchor is None else self._anchor_position + timestamp_distance(timestamp, anchor) // self._scale
         if anchor is None or not -_REANCHOR_SAMPLES <= position - arrival <= _REANCHOR_SAMPLES:
             position = arrival
             self._anchor_timestamp, self._anchor_position, self._before_anchor = timestamp, position, self._end
@@ -157,9 +163,12 @@ class Channel:
 
     def switch_codec(self, codec: str) -> None:
         """The leg's codec changed: what is still in the buffer is converted, so that one buffer has one codec."""
-        if codec == self._codec:
+        if clock_scale(CODECS[codec]) != self._scale:
+            self._anchor_timestamp = None  # by another clock it says nothing
+        if kept_as(codec) == self._codec:
+            self._scale = clock_scale(CODECS[codec])
             return
-        transcoder = Transcoder(CODECS[self._codec], CODECS[codec])
+        transcoder = Transcoder(kept(self._codec), kept(kept_as(codec)))
         before, octets = bytes(self._audio), self._octets
         self.codec = codec
         for start, end, kind in runs(bytes(self._present)):

@@ -84,7 +84,7 @@ class JitterStatistics:
 
 
 class JitterBuffer:
-    """One stream's buffer. Lengths are in ticks of the RTP clock, 160 a frame."""
+    """One stream's buffer. Lengths are in samples at 8 kHz, 160 a frame, whatever the RTP clock."""
 
     def __init__(self, depth_frames: int = 2, *, maximum_frames: int = MAX_FRAMES, statistics: JitterStatistics | None = None) -> None:
         if not MIN_FRAMES <= depth_frames <= maximum_frames:
@@ -159,6 +159,16 @@ class JitterBuffer:
                 self._deepen()
             return False
         return True
+
+    @property
+    def following(self) -> bytes | None:
+        """The packet that is next, where it is here: what was lost just before it may be in there as well."""
+        packet = self._packets.get(self._next)
+        return None if packet is None else packet[0]
+
+    def end_spurt(self) -> None:
+        """The packet that was taken last says that nothing follows for a while: what does not come then is no loss."""
+        self._is_over = True
 
     def tick(self) -> None:
         """20 ms went by; `pop` is asked for their audio next."""

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from media.channel import OVER, PRESENT, runs
 from media.codecs.base import octets_in
 from media.codecs.g711 import PCMA
-from media.codecs.registry import CODECS
+from media.codecs.registry import kept
 from media.codecs.transcoder import decoder_at
 from media.concealment import Concealer
 from media.errors import ParseError
@@ -61,8 +61,8 @@ class ChannelDecoder:
     def decode(self, codec: str, audio: bytes, present: bytes) -> Samples:
         """A sample each tick; silence where nothing was and nothing can be made up."""
         if codec != self._codec:
-            self._codec, self._decoder = codec, decoder_at(CODECS[codec], SAMPLE_RATE)
-        octets = octets_in(CODECS[codec], 1)
+            self._codec, self._decoder = codec, decoder_at(kept(codec), SAMPLE_RATE)
+        octets = octets_in(kept(codec), 1)
         parts: list[Samples] = []
         for start, end, kind in runs(present):
             if kind == OVER:

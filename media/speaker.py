@@ -11,11 +11,11 @@ from typing import Final
 
 import numpy as np
 
-from media.codecs.base import AudioCodec, Decoder
+from media.codecs.base import AudioCodec, Decoder, RecoveringDecoder, clock_scale, is_uneven, ticks_of
 from media.codecs.transcoder import decoder_at
 from media.concealment import Concealer
 from media.dtmf import EventReceiver
-from media.frame import FRAME_SAMPLES, PTIME_MS, Samples, silence
+from media.frame import FRAME_SAMPLES, PTIME_MS, SAMPLE_RATE, Samples, silence
 from media.jitter_buffer import JitterBuffer, JitterStatistics, Lost
 from media.rtp import packet as rtp
 
@@ -31,7 +31,20 @@ class Speaker:
         key: told of each key that goes down, with the time.
     """
 
-    __slots__ = ("_buffer", "_codec", "_concealer", "_conceals", "_decoder", "_events", "_frame", "_key", "_rate", "_rest", "jitter")
+    __slots__ = (
+        "_buffer",
+        "_codec",
+        "_concealer",
+        "_conceals",
+        "_decoder",
+        "_events",
+        "_frame",
+        "_key",
+        "_rate",
+        "_recovering",
+        "_rest",
+        "jitter",
+    )
 
     def __init__(
         self,
@@ -51,6 +64,8 @@ class Speaker:
         self.jitter = JitterBuffer(statistics=statistics)
         self._codec: AudioCodec
         self._decoder: Decoder
+        self._recovering: RecoveringDecoder | None = None
+        """Set: it is the decoder, which knows best what to make up."""
         self._rate = 0
         self.fit(codec, rate)
 
@@ -60,7 +75,8 @@ class Speaker:
             return
         self._codec, self._rate = codec, rate
         self._frame = rate * PTIME_MS // 1000
-        self._decoder = decoder_at(codec, rate)
+        self._recovering = codec.decoder_at(rate) if is_uneven(codec) else None
+        self._decoder = self._recovering or decoder_at(codec, rate)
         self._concealer = Concealer(rate)
         self._rest = silence(0)
         self.jitter.restart()
@@ -73,7 +89,11 @@ class Speaker:
             self.jitter.leave_out(sequence_number)
         else:
             codec = self._codec
-            self.jitter.push(sequence_number, payload, len(payload) * codec.clock_rate // codec.octets_a_second)
+            samples = ticks_of(codec, payload) // clock_scale(codec)
+            if samples:
+                self.jitter.push(sequence_number, payload, samples)
+            else:
+                self.jitter.leave_out(sequence_number)  # of Opus there is what is no packet
 
     def pass_on(self, octets: int, second: int, *, is_event: bool, now: float) -> None:  # noqa: ARG002 - as `Outlet` has it
         """The packet in the worker's buffer, which is the first of its stream, an event, or was of another codec."""
@@ -129,13 +149,16 @@ class Speaker:
             case None:
                 return None
             case Lost.DRY:
-                return self._made_up(FRAME_SAMPLES)
+                return self._made_up(FRAME_SAMPLES, None)
             case Lost.LOST:
-                return self._made_up(self.jitter.packet_samples)
+                return self._made_up(self.jitter.packet_samples, self.jitter.following)
             case payload:
                 audio = self._decoder.decode(payload)
-                return self._concealer.good(audio) if self._conceals else audio
+                return self._concealer.good(audio) if self._conceals and self._recovering is None else audio
 
-    def _made_up(self, ticks: int) -> Samples:
-        samples = ticks * self._rate // self._codec.clock_rate
-        return self._concealer.lost(samples) if self._conceals else silence(samples)
+    def _made_up(self, length: int, following: bytes | None) -> Samples:
+        """In place of so many samples at 8 kHz; what follows them may be there already."""
+        samples = length * self._rate // SAMPLE_RATE
+        if not self._conceals:
+            return silence(samples)
+        return self._concealer.lost(samples) if self._recovering is None else self._recovering.lost(samples, following)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from media.codecs.base import octets_in, ticks_in
+from media.codecs.base import is_uneven, octets_in, ticks_in
 from media.codecs.registry import CODECS, CONVERSIONS
 from media.dtmf import DIGITS, EventReceiver
 from media.legs.digits_out import PASSED_ON_MS
@@ -31,7 +31,7 @@ _MOST_PACED: Final = 4
 class Relay:
     """One direction: from a receiver, whose keys `events` knows, to the sender of the listener."""
 
-    __slots__ = ("_conversion", "_cutter", "_events", "_fitted", "_host", "_paced", "_pacing", "listener", "plain_octets")
+    __slots__ = ("_conversion", "_cutter", "_events", "_fitted", "_host", "_is_uneven", "_paced", "_pacing", "listener", "plain_octets")
 
     def __init__(self, host: Host, events: EventReceiver, listener: Sender) -> None:
         self._host = host
@@ -40,6 +40,7 @@ class Relay:
         self.plain_octets = -1
         """A packet of this length is relayed as it is; every other one is looked at, see `change`."""
         self._conversion: bytes | None = None
+        self._is_uneven = False
         self._cutter: Repacketiser | None = None
         self._paced: deque[tuple[Cut, int]] = deque()
         self._pacing: Timer | None = None
@@ -61,6 +62,7 @@ class Relay:
             return
         self._fitted = fitted
         self._conversion = CONVERSIONS[codec, self.listener.codec]
+        self._is_uneven = is_uneven(CODECS[codec])
         self.look_anew()
 
     def look_anew(self) -> None:
@@ -161,9 +163,13 @@ class Relay:
             # The key is passed on for what it is; a tone of it, which some devices send as well, would be a second press.
             self.leave_out()
             return False
+        if self._is_uneven:
+            return True  # of whatever length: a=ptime is a wish there, and whoever hears Opus hears all lengths (RFC 7587 §6.1)
         if self._conversion is not None:
             buffer[_HEADER_OCTETS:octets] = buffer[_HEADER_OCTETS:octets].translate(self._conversion)
-        if listener.takes(octets - _HEADER_OCTETS) and (self._cutter is None or (self._cutter.is_empty and not self._paced)):
+        if listener.takes(ticks_in(CODECS[listener.codec], octets - _HEADER_OCTETS)) and (
+            self._cutter is None or (self._cutter.is_empty and not self._paced)
+        ):
             self._cutter = None  # one packet of another length, at the end of a talk-spurt, say, changes nothing for those that follow
             if self._conversion is None:
                 self.plain_octets = octets

@@ -10,13 +10,17 @@ import logging
 import time
 from typing import TYPE_CHECKING, Final, NoReturn
 
+import numpy as np
+
 from media import dtmf
+from media.codecs.base import is_uneven
 from media.codecs.g711 import PCMA
 from media.codecs.registry import CODECS, CONVERSIONS, of_payload_type
 from media.codecs.transcoder import decoder_at
 from media.control import Codec, DescribeLeg, DigitBegan, DigitMeans, DigitReceived, LegLatched
 from media.errors import ParseError
-from media.frame import SAMPLE_RATE
+from media.frame import SAMPLE_RATE, Samples
+from media.legs.overhearing import Overhearing
 from media.rtp import packet as rtp
 from media.rtp.latch import Address, Latch, Verdict
 from media.rtp.packet import DatagramKind
@@ -62,6 +66,7 @@ class Receiver:
         "_last_heard_at",
         "_name",
         "_outlet",
+        "_overhearing",
         "_receive",
         "_reports",
         "_sender",
@@ -105,6 +110,8 @@ class Receiver:
         self._event_timer: Timer | None = None
         self._detector: dtmf.ToneDetector | None = None
         self._hearing = decoder_at(CODECS[self.codec], SAMPLE_RATE)
+        self._overhearing: Overhearing | None = None
+        """Set: the codec is uneven."""
         self.channels: tuple[Channel, ...] = ()
         self._last_heard_at = 0.0
         self._is_unknown_type_told = False
@@ -160,10 +167,8 @@ class Receiver:
         if arrival is not _IN_ORDER and not self._take_out_of_order(arrival):
             return
         self._last_heard_at = now
-        if self.channels:
-            host.record(self.channels, timestamp, host.view[_HEADER_OCTETS:octets], now)
-        if self._detector is not None:
-            self._detect(bytes(buffer[_HEADER_OCTETS:octets]))
+        if self.channels or self._detector is not None:
+            self._listen(sequence_number, timestamp, octets, now)
         relay = self.relay
         if relay is None:
             if self._speaker is not None:
@@ -188,9 +193,14 @@ class Receiver:
         """Whether a packet that is not the expected one is passed on."""
         if arrival is _RESTARTED:
             self.events.renumbered()
+            self._begin_overhearing()
             if self._outlet is not None:
                 self._outlet.break_off()
         return arrival is _LATE or arrival is _RESTARTED
+
+    def _begin_overhearing(self) -> None:
+        if self._overhearing is not None:
+            self._overhearing.begin_stream()
 
     def _receive_unusual(self, octets: int, address: Address, now: float) -> None:
         """Not a plain RTP header: CSRCs, extension or padding; RTCP on the same port (RFC 5761); STUN; noise."""
@@ -261,6 +271,7 @@ class Receiver:
             source = self._source = self._session.new_source(ssrc, sequence_number)
             self._source_ssrc = ssrc
             self._report_digits(self.events.new_source(), "event")
+            self._begin_overhearing()
             if self._outlet is not None:
                 self._outlet.begin_stream()
         self._last_heard_at = now
@@ -278,10 +289,8 @@ class Receiver:
                 table = CONVERSIONS[codec, self.codec]
                 if table is not None:
                     buffer[_HEADER_OCTETS:octets] = buffer[_HEADER_OCTETS:octets].translate(table)
-            if self.channels:
-                host.record(self.channels, timestamp, host.view[_HEADER_OCTETS:octets], now)
-            if self._detector is not None:
-                self._detect(bytes(buffer[_HEADER_OCTETS:octets]))
+            if self.channels or self._detector is not None:
+                self._listen(sequence_number, timestamp, octets, now)
         if self._outlet is not None:
             self._outlet.pass_on(octets, second, is_event=is_event, now=now)
 
@@ -328,12 +337,27 @@ class Receiver:
         if self._event_timer is None:
             self._event_timer = self._host.timers.at(now + dtmf.EventReceiver.QUIET_S, look)
 
-    def _detect(self, payload: bytes) -> None:
+    def _listen(self, sequence_number: int, timestamp: int, octets: int, now: float) -> None:
+        """The audio in the buffer is recorded, or may be a key."""
+        host, overhearing = self._host, self._overhearing
+        payload = host.view[_HEADER_OCTETS:octets]
+        if overhearing is not None:
+            timestamp, audio = overhearing.hear(sequence_number, timestamp, bytes(payload))
+            if self.channels and audio.size:
+                host.record(self.channels, timestamp, audio.view(np.uint8).data, now)
+            self._detect(audio)
+            return
+        if self.channels:
+            host.record(self.channels, timestamp, payload, now)
+        if self._detector is not None:
+            self._detect(self._hearing.decode(bytes(payload)))
+
+    def _detect(self, audio: Samples) -> None:
         """In-band DTMF of a far end that offered no telephone-event."""
         if self._detector is None:
             return
         was = self._detector.sounding
-        digits = self._detector.receive(self._hearing.decode(payload))
+        digits = self._detector.receive(audio)
         sounding = self._detector.sounding
         if sounding and not was:
             self._host.report(DigitBegan(leg=self._name, digit=sounding, means="tone"))
@@ -381,7 +405,10 @@ class Receiver:
             for channel in self.channels:
                 channel.switch_codec(order.codec)
             self.codec = order.codec
-            self._hearing = decoder_at(CODECS[self.codec], SAMPLE_RATE)
+            codec = CODECS[self.codec]
+            self._hearing = decoder_at(codec, SAMPLE_RATE)
+            self._overhearing = Overhearing(codec) if is_uneven(codec) else None
+            self._report_digits(self.events.run_at(codec.clock_rate), "event")
         self.payload_type = order.payload_type
         received = order.telephone_event if order.receive_telephone_event is None else order.receive_telephone_event
         self.telephone_events_in = frozenset(one for one in (received, order.renumbered_telephone_event) if one is not None)

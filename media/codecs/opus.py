@@ -116,7 +116,7 @@ def terms(fmtp: str) -> Terms:
 class OpusEncoder:
     """One stream, 16 kHz, mono. A packet a call."""
 
-    __slots__ = ("_audio_rate", "_packet", "_state", "_terms")
+    __slots__ = ("_audio_rate", "_is_silent", "_packet", "_state", "_terms")
 
     def __init__(self) -> None:
         self._state = ctypes.create_string_buffer(_ENCODER_OCTETS)
@@ -126,6 +126,7 @@ class OpusEncoder:
         self._set(_SET_SIGNAL, _VOICE)
         self._terms = Terms()
         self._audio_rate = RATE
+        self._is_silent = False
         self._obey()
 
     def _set(self, request: int, value: int) -> None:
@@ -160,7 +161,7 @@ class OpusEncoder:
         self._set(_SET_PACKET_LOSS_PERC, max(0, min(MOST_LOSS_PERCENT, round(100 * fraction))))
 
     def encode(self, audio: Samples) -> bytes:
-        """One packet of 10, 20, 40 or 60 ms; empty for silence that need not be sent.
+        """One packet of 10, 20, 40 or 60 ms; empty for silence that need not be sent, after a first one that tells of it by its length.
 
         Raises: ValueError: audio of another length.
         """
@@ -168,7 +169,8 @@ class OpusEncoder:
         octets = _encode(self._state, audio.ctypes.data, audio.size, self._packet, _MOST_OCTETS)
         if octets < 0:
             raise ValueError(f"{audio.size} samples at {RATE} Hz are no packet of Opus")
-        return b"" if octets <= DTX_OCTETS else self._packet.raw[:octets]
+        was_silent, self._is_silent = self._is_silent, octets <= DTX_OCTETS
+        return b"" if was_silent and self._is_silent else self._packet.raw[:octets]
 
 
 class OpusDecoder:

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import numpy as np
 
-from media import dtmf
+from media import comfort_noise, dtmf
 from media.codecs.base import is_uneven
 from media.codecs.g711 import PCMA
 from media.codecs.registry import CODECS, CONVERSIONS, of_payload_type
 from media.codecs.transcoder import decoder_at
 from media.control import Codec, DescribeLeg, DigitBegan, DigitMeans, DigitReceived, LegLatched
 from media.errors import ParseError
-from media.frame import SAMPLE_RATE, Samples
+from media.frame import FRAME_SAMPLES, SAMPLE_RATE, Samples, silence
 from media.legs.overhearing import Overhearing
 from media.rtp import packet as rtp
 from media.rtp.latch import Address, Latch, Verdict
@@ -49,7 +49,7 @@ _LATE = Arrival.LATE
 _RESTARTED = Arrival.RESTARTED
 _COMFORT_NOISE = frozenset({13, 19})
 """RFC 3389 §4 (13), and the number it had in drafts, which gateways still send (RFC 3551 §6: 19 reserved). Sent unasked by phones that
-suppress silence: it counts as heard and as received, and is nothing to pass on to who has not offered it.
+suppress silence: it counts as heard and as received. What nobody agreed on is no noise to anybody, only a pause.
 """
 
 
@@ -65,6 +65,7 @@ class Receiver:
         "_is_unknown_type_told",
         "_last_heard_at",
         "_name",
+        "_noise_in",
         "_outlet",
         "_overhearing",
         "_receive",
@@ -100,6 +101,8 @@ class Receiver:
         self.codec: Codec = PCMA.name
         self.payload_type = -1
         self.telephone_events_in: frozenset[int] = frozenset()
+        self._noise_in = -1
+        """Payload type of comfort noise that was agreed on."""
         self.relay: Relay | None = None
         """To whom packets are passed on, on a bridge."""
         self._speaker: Speaker | None = None
@@ -245,7 +248,7 @@ class Receiver:
             self._ignore("not wanted now", address)
             return
         is_event = payload_type in self.telephone_events_in
-        is_noise = payload_type in _COMFORT_NOISE and not is_event
+        is_noise = (payload_type == self._noise_in or payload_type in _COMFORT_NOISE) and not is_event
         codec = self.codec if payload_type == self.payload_type else self._codec_of(payload_type)
         if codec is None and not is_event and not is_noise:
             if address == self.latch.address:
@@ -253,7 +256,13 @@ class Receiver:
             self._ignore_type(payload_type, address)
             return
         if address != self.latch.address:
-            is_agreed = payload_type in {self.payload_type, described.receive_payload_type, *self.telephone_events_in, *_COMFORT_NOISE}
+            is_agreed = payload_type in {
+                self.payload_type,
+                described.receive_payload_type,
+                *self.telephone_events_in,
+                self._noise_in,
+                *_COMFORT_NOISE,
+            }
             verdict = self._consider(address, ssrc, sequence_number, now) if is_agreed else Verdict.FOREIGN
             if verdict is Verdict.FOREIGN:
                 self._undisputed = None  # so that the next packet of the latched address comes here and ends the count
@@ -279,8 +288,7 @@ class Receiver:
         if arrival is not _IN_ORDER and not self._take_out_of_order(arrival):
             return
         if is_noise:
-            if self._outlet is not None:
-                self._outlet.leave_out(sequence_number)
+            self._receive_noise(octets, second, is_late=arrival is _LATE, now=now)
             return
         if is_event:
             self._receive_event(buffer, octets, timestamp, now)
@@ -293,6 +301,21 @@ class Receiver:
                 self._listen(sequence_number, timestamp, octets, now)
         if self._outlet is not None:
             self._outlet.pass_on(octets, second, is_event=is_event, now=now)
+
+    def _receive_noise(self, octets: int, second: int, *, is_late: bool, now: float) -> None:
+        """RFC 3389: silence from now on, and how it sounds."""
+        _, _, sequence_number, timestamp, _ = _UNPACK(self._host.buffer)
+        if second & 0x7F != self._noise_in:
+            if self._outlet is not None:
+                self._outlet.leave_out(sequence_number)
+            return
+        if not is_late:
+            level = comfort_noise.parse(bytes(self._host.view[_HEADER_OCTETS:octets])).level
+            if self.channels:
+                self._host.record_noise(self.channels, timestamp, level, now)
+            self._detect(silence(2 * FRAME_SAMPLES))  # which ends a key that sounds
+        if self._outlet is not None:
+            self._outlet.hush(octets, second, now)
 
     def _codec_of(self, payload_type: int) -> Codec | None:
         """What comes under another number than the one we send by: what our description calls it, or a static one with a table."""
@@ -412,6 +435,8 @@ class Receiver:
         self.payload_type = order.payload_type
         received = order.telephone_event if order.receive_telephone_event is None else order.receive_telephone_event
         self.telephone_events_in = frozenset(one for one in (received, order.renumbered_telephone_event) if one is not None)
+        noise = order.comfort_noise if order.receive_comfort_noise is None else order.receive_comfort_noise
+        self._noise_in = -1 if noise is None else noise
         if self.telephone_events_in or not order.receives:
             if self._detector is not None:
                 self._report_digits(self._detector.end(), "tone")

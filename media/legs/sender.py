@@ -47,6 +47,7 @@ class Sender:
         "asks_ptime",
         "begins",
         "codec",
+        "comfort_noise",
         "digits_by_info",
         "drops",
         "is_described",
@@ -82,6 +83,8 @@ class Sender:
         """The same for our own audio, which is kept at 8 kHz."""
         self.payload_type = -1
         self.telephone_event: int | None = None
+        self.comfort_noise: int | None = None
+        """Payload type of the noise that the far end takes."""
         self.digits_by_info = False
         self.sends = False
         self.ptime_ms = PTIME_MS
@@ -133,6 +136,7 @@ class Sender:
             self._host.tick_anew(self, now)
         self.payload_type = order.payload_type
         self.telephone_event = order.telephone_event
+        self.comfort_noise = order.comfort_noise
         self.digits_by_info = order.digits_by_info
         sends = order.sends and not is_nowhere
         if sends and not self.sends:

@@ -121,7 +121,7 @@ def _even_pair(address: str) -> tuple[socket.socket, socket.socket]:
 
 def stamped() -> tuple[str, ...]:
     """Codecs whose 20 ms are as long as the audio of `PACKET`."""
-    return tuple(name for name, codec in CODECS.items() if codec.octets_a_second == 50 * 160)
+    return tuple(name for name, codec in CODECS.items() if codec.octets_a_second == 50 * 160 and not codec.is_uneven)
 
 
 class RtpFleet:

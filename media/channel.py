@@ -9,9 +9,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from media.codecs.base import octets_in
+from media.codecs.base import clock_scale, octets_in
 from media.codecs.g711 import PCMA
-from media.codecs.registry import CODECS
+from media.codecs.registry import CODECS, kept, kept_as
 from media.codecs.transcoder import Transcoder
 from media.frame import SAMPLE_RATE
 from media.rtp.sequence import timestamp_distance
@@ -21,13 +21,17 @@ TOLERANCE_SAMPLES = SAMPLE_RATE * 3 // 10
 _REANCHOR_SAMPLES = SAMPLE_RATE // 5
 """A timestamp that lies 200 ms off its arrival is another time base (new SSRC, resumed hold), not jitter."""
 _INITIAL_SAMPLES = 2 * SAMPLE_RATE
-ABSENT, PRESENT, OVER = range(3)
-"""What a tick of a channel is: not there, and to be concealed; there; not there, because there was nobody any more."""
+ABSENT, PRESENT, OVER, NOISE = range(4)
+"""What a tick of a channel is: not there, and to be concealed; there; not there, because there was nobody any more; noise in place of
+silence (RFC 3389), of which the octets are the level."""
 _ONES = bytes((PRESENT,)) * 2048
 
 
 class Channel:
-    """One leg's audio between arrival and disk: encoded octets, and beside each tick of the RTP clock whether it is there."""
+    """One leg's audio between arrival and disk: encoded octets, and beside each tick of 8 kHz whether it is there.
+
+    A codec whose packets cannot be laid on a time line is placed as linear audio: `kept_as` of the registry.
+    """
 
     __slots__ = (
         "_anchor_position",
@@ -38,8 +42,11 @@ class Channel:
         "_end",
         "_is_closed",
         "_is_resumed",
+        "_noise",
+        "_noise_at",
         "_octets",
         "_present",
+        "_scale",
         "_start",
         "began_at",
         "late",
@@ -48,7 +55,8 @@ class Channel:
 
     def __init__(self, start: int = 0) -> None:
         self._codec = PCMA.name
-        self._octets = 1  # a tick
+        self._octets = 1  # a tick of 8 kHz
+        self._scale = 1  # ticks of the RTP clock in one of 8 kHz
         self.began_at = 0.0
         """Monotonic time of sample 0; the packet loop computes positions from it."""
         self.paused = False
@@ -63,19 +71,23 @@ class Channel:
         self._present = bytearray(_INITIAL_SAMPLES)
         self._anchor_timestamp: int | None = None
         self._anchor_position = 0
+        self._noise: int | None = None
+        """In -dBov, from `_noise_at` on, until something is said."""
+        self._noise_at = start
         self._before_anchor = start
         """Where what came before the anchor ends."""
 
     @property
     def codec(self) -> str:
-        """Of what is in the buffer."""
+        """Of what is in the buffer: one of `media.codecs.registry.kept`."""
         return self._codec
 
     @codec.setter
     def codec(self, codec: str) -> None:
-        """Before anything is placed; later `switch_codec`."""
-        self._codec = codec
-        self._octets = octets_in(CODECS[codec], 1)
+        """That of the leg, before anything is placed; later `switch_codec`."""
+        self._codec = kept_as(codec)
+        self._scale = clock_scale(CODECS[codec])
+        self._octets = octets_in(kept(self._codec), 1)
         self._audio = bytearray(len(self._present) * self._octets)
 
     def place(self, timestamp: int, payload: bytes | bytearray | memoryview, arrival: int) -> None:
@@ -86,8 +98,50 @@ class Channel:
         """
         if self.paused:
             return
+        position = self._position(timestamp, arrival)
+        if self._noise is not None and position >= self._noise_at:
+            self._fill_with_noise(position)
+            self._noise = None
+        offset = position - self._start
+        octets = self._octets
+        size = len(payload) // octets
+        if offset < 0:
+            self.late += 1
+            return
+        self._make_room(offset + size)
+        self._audio[offset * octets : (offset + size) * octets] = payload[: size * octets]
+        self._present[offset : offset + size] = _ONES[:size]
+        self._end = max(self._end, position + size)
+
+    def hush(self, timestamp: int, level: int, arrival: int) -> None:
+        """From there on noise, so many -dBov loud, until the next packet that is placed. Args: as `place`."""
+        if self.paused:
+            return
+        position = max(self._start, self._position(timestamp, arrival))
+        if self._noise is not None:
+            self._fill_with_noise(position)
+        self._noise, self._noise_at = level, position
+        self._end = max(self._end, position)
+
+    def _fill_with_noise(self, until: int) -> None:
+        first, last, octets = self._noise_at - self._start, until - self._start, self._octets
+        if self._noise is None or first >= last:
+            return
+        self._make_room(last)
+        self._audio[first * octets : last * octets] = bytes((self._noise,)) * ((last - first) * octets)
+        self._present[first:last] = bytes((NOISE,)) * (last - first)
+        self._noise_at = until
+
+    def _make_room(self, size: int) -> None:
+        shortage = size - len(self._present)
+        if shortage > 0:
+            self._audio.extend(bytes((shortage + SAMPLE_RATE) * self._octets))
+            self._present.extend(bytes(shortage + SAMPLE_RATE))
+
+    def _position(self, timestamp: int, arrival: int) -> int:
+        """Where a packet belongs."""
         anchor = self._anchor_timestamp
-        position = arrival if anchor is None else self._anchor_position + timestamp_distance(timestamp, anchor)
+        position = arrival if anchor is None else self._anchor_position + timestamp_distance(timestamp, anchor) // self._scale
         if anchor is None or not -_REANCHOR_SAMPLES <= position - arrival <= _REANCHOR_SAMPLES:
             position = arrival
             self._anchor_timestamp, self._anchor_position, self._before_anchor = timestamp, position, self._end
@@ -96,19 +150,7 @@ class Channel:
         if self._is_resumed:
             self._is_resumed = False
             self._is_over(self._end, position)
-        offset = position - self._start
-        octets = self._octets
-        size = len(payload) // octets
-        if offset < 0:
-            self.late += 1
-            return
-        shortage = offset + size - len(self._present)
-        if shortage > 0:
-            self._audio.extend(bytes((shortage + SAMPLE_RATE) * octets))
-            self._present.extend(bytes(shortage + SAMPLE_RATE))
-        self._audio[offset * octets : (offset + size) * octets] = payload[: size * octets]
-        self._present[offset : offset + size] = _ONES[:size]
-        self._end = max(self._end, position + size)
+        return position
 
     def _draw_near(self, samples: int) -> int:
         """The packet at the anchor was late, as one tells that comes earlier than by it: what follows the anchor belongs further ahead.
@@ -122,19 +164,24 @@ class Channel:
         del self._present[end - drawn : end]
         self._anchor_position -= drawn
         self._end -= drawn
+        if self._noise is not None:
+            self._noise_at -= drawn
         return drawn
 
     def pause(self, *, paused: bool) -> None:
         """Silence from the newest packet on, or audio again from the next one on."""
         self._is_resumed = not paused and (self.paused or self._is_resumed)
+        if paused:
+            self._noise = None
         self.paused = paused
 
     def close(self) -> None:
         """Its party is gone: behind its last packet is silence, and nothing that was lost."""
         self._is_closed = True
+        self._noise = None
 
     def take(self, until: int) -> tuple[str, bytes, bytes]:
-        """Cut off everything before position `until`: codec, octets, and for each tick whether it is `PRESENT`, `ABSENT` or `OVER`."""
+        """Cut off everything before position `until`: codec, octets, and for each tick whether it is present, absent, over or noise."""
         count, octets = max(0, until - self._start), self._octets
         if count > len(self._present):
             missing = count - len(self._present)
@@ -142,6 +189,7 @@ class Channel:
             self._present.extend(bytes(missing))
         if self._is_closed or self.paused or self._is_resumed:
             self._is_over(self._end, until)
+        self._fill_with_noise(until)
         taken = (self._codec, bytes(self._audio[: count * octets]), bytes(self._present[:count]))
         del self._audio[: count * octets]
         del self._present[:count]
@@ -157,13 +205,18 @@ class Channel:
 
     def switch_codec(self, codec: str) -> None:
         """The leg's codec changed: what is still in the buffer is converted, so that one buffer has one codec."""
-        if codec == self._codec:
+        if clock_scale(CODECS[codec]) != self._scale:
+            self._anchor_timestamp = None  # by another clock it says nothing
+        if kept_as(codec) == self._codec:
+            self._scale = clock_scale(CODECS[codec])
             return
-        transcoder = Transcoder(CODECS[self._codec], CODECS[codec])
+        transcoder = Transcoder(kept(self._codec), kept(kept_as(codec)))
         before, octets = bytes(self._audio), self._octets
         self.codec = codec
         for start, end, kind in runs(bytes(self._present)):
-            if kind == PRESENT:
+            if kind == NOISE:
+                self._audio[start * self._octets : end * self._octets] = bytes((before[start * octets],)) * ((end - start) * self._octets)
+            elif kind == PRESENT:
                 self._audio[start * self._octets : end * self._octets] = transcoder.transcode(before[start * octets : end * octets])
 
 

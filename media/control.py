@@ -104,6 +104,12 @@ class DescribeLeg(_Message, frozen=True, kw_only=True):
     browser: Browser | None = None
     """Of a leg that was opened with `ice`, and of no other: the addresses above mean nothing then, everything goes over the RTP port.
     None: it is plain or has `srtp`, checks and handshakes are nothing to it; a leg that was a browser's once stays one."""
+    comfort_noise: int | None = None
+    """Payload type of RFC 3389 noise the far end accepts; None: it gets audio instead."""
+    receive_comfort_noise: int | None = None
+    """Payload type of the noise it sends; None: the same. 13 is noise to us whether or not it was agreed on."""
+    fmtp: str = ""
+    """What the far end says of how it likes the codec (`a=fmtp` without the payload type): kept when we encode."""
     srtp: SrtpKeys | None = None
     """Both directions, audio and reports, are protected under these, and nothing plain is taken or sent; None: plain. A key that stays the
     same keeps its replay window; of one that is new on their side the old one is taken a moment longer."""

@@ -74,12 +74,13 @@ class EventReceiver:
     | anything else                                                           | a new press                     |
     """
 
-    __slots__ = ("_before", "_code", "_duration", "_ended", "_number", "_reported", "_timestamp", "heard_at", "press")
+    __slots__ = ("_before", "_clock_rate", "_code", "_duration", "_ended", "_number", "_reported", "_timestamp", "heard_at", "press")
 
     QUIET_S = 0.2
     """All three end packets lost: ten intervals of 20 ms without an update mean that the key is up (house)."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock_rate: int = SAMPLE_RATE) -> None:
+        self._clock_rate = clock_rate
         self.press = 0
         """How many there were, with the newest."""
         self._timestamp = -1
@@ -119,6 +120,14 @@ class EventReceiver:
     def newest(self) -> int:
         """The sequence number of the newest packet that was taken."""
         return self._number
+
+    def run_at(self, clock_rate: int) -> tuple[Digit, ...]:
+        """Timestamps and durations count so many ticks a second from now on (§2.1: as the audio's do); the digit that is over by that."""
+        if clock_rate == self._clock_rate:
+            return ()
+        digits = self._close()
+        self._clock_rate, self._duration = clock_rate, 0
+        return digits
 
     def new_source(self) -> tuple[Digit, ...]:
         """Numbers and timestamps begin anew; the digit that is over by that."""
@@ -164,7 +173,7 @@ class EventReceiver:
         if event.duration >= self._duration and ahead <= END_REPEATS and (event.is_end or not self._ended):
             return True
         late = (timestamp - self._timestamp - self._duration) & 0xFFFFFFFF
-        return not self._ended and min(late, 0x100000000 - late) <= FRAME_SAMPLES
+        return not self._ended and min(late, 0x100000000 - late) <= self._clock_rate * PTIME_MS // 1000
 
     def expire(self, now: float) -> tuple[Digit, ...]:
         """What has gone quiet without an end."""
@@ -174,7 +183,7 @@ class EventReceiver:
         if self._reported:
             return ()
         self._reported = True
-        return (Digit(DIGITS[self._code], round((self._before + self._duration) * 1000 / SAMPLE_RATE)),)
+        return (Digit(DIGITS[self._code], round((self._before + self._duration) * 1000 / self._clock_rate)),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +194,8 @@ class EventPacket:
     marker: bool
 
 
-def event_packets(digit: str, duration_ms: int, ptime_ms: int = PTIME_MS) -> tuple[EventPacket, ...]:
-    """The packets of one digit, one every `ptime_ms`.
+def event_packets(digit: str, duration_ms: int, ptime_ms: int = PTIME_MS, clock_rate: int = SAMPLE_RATE) -> tuple[EventPacket, ...]:
+    """The packets of one digit, one every `ptime_ms`. What lasts longer than the field holds (8 s, beside Opus 1.3 s) says the most of it.
 
     Raises: ValueError: not one of 0-9 A-D * #.
     """
@@ -194,7 +203,7 @@ def event_packets(digit: str, duration_ms: int, ptime_ms: int = PTIME_MS) -> tup
     if code < 0:
         raise ValueError(f"{digit!r} is no DTMF digit")
     updates = max(1, round(duration_ms / ptime_ms))
-    step = ptime_ms * SAMPLE_RATE // 1000
+    step = ptime_ms * clock_rate // 1000
     packets = [
         EventPacket(bytes(TelephoneEvent(code, is_end=False, volume=VOLUME, duration=min(0xFFFF, update * step))), update == 1)
         for update in range(1, updates)

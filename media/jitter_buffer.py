@@ -21,6 +21,7 @@ from collections import deque
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from media.comfort_noise import Hush
 from media.frame import FRAME_SAMPLES, PTIME_MS
 from media.rtp.sequence import sequence_distance
 
@@ -84,7 +85,7 @@ class JitterStatistics:
 
 
 class JitterBuffer:
-    """One stream's buffer. Lengths are in ticks of the RTP clock, 160 a frame."""
+    """One stream's buffer. Lengths are in samples at 8 kHz, 160 a frame, whatever the RTP clock."""
 
     def __init__(self, depth_frames: int = 2, *, maximum_frames: int = MAX_FRAMES, statistics: JitterStatistics | None = None) -> None:
         if not MIN_FRAMES <= depth_frames <= maximum_frames:
@@ -98,7 +99,7 @@ class JitterBuffer:
         """Length of the newest packet."""
         self.statistics = statistics or JitterStatistics()
         self._maximum = maximum_frames
-        self._packets: dict[int, tuple[bytes, int] | None] = {}  # None: what is no audio, and takes no time
+        self._packets: dict[int, tuple[bytes, int] | Hush | None] = {}  # no tuple: what is no audio, and takes no time
         self._next = 0
         self._played: deque[int] = deque(maxlen=MAX_AHEAD)
         self._waited = 0
@@ -133,10 +134,17 @@ class JitterBuffer:
                 self._next = self._lowest()
             self._skip_one()
 
-    def leave_out(self, sequence_number: int) -> None:
-        """A packet came that is none of audio: comfort noise, a key. It is not lost, and ends the talk-spurt where nothing follows."""
-        if (self._packets or self.state is State.PLAYING) and self._has_place(sequence_number, counts=False):
-            self._packets[sequence_number] = None
+    def leave_out(self, sequence_number: int, hush: Hush | None = None) -> bool:
+        """A packet came that is none of audio: comfort noise, a key. It is not lost, and ends the talk-spurt where nothing follows.
+
+        Returns: whether it is in force at once: it is not late, and there is nothing before it. Else `pop` gives the noise in its turn.
+        """
+        if not self._has_place(sequence_number, counts=False):
+            return False
+        if self._packets or self.state is State.PLAYING:
+            self._packets[sequence_number] = hush
+            return False
+        return True
 
     def _has_place(self, number: int, *, counts: bool = True) -> bool:
         """Whether a packet of that number is still to be played."""
@@ -159,6 +167,16 @@ class JitterBuffer:
                 self._deepen()
             return False
         return True
+
+    @property
+    def following(self) -> bytes | None:
+        """The packet that is next, where it is here: what was lost just before it may be in there as well."""
+        packet = self._packets.get(self._next)
+        return packet[0] if isinstance(packet, tuple) else None
+
+    def end_spurt(self) -> None:
+        """The packet that was taken last says that nothing follows for a while: what does not come then is no loss."""
+        self._is_over = True
 
     def tick(self) -> None:
         """20 ms went by; `pop` is asked for their audio next."""
@@ -205,8 +223,8 @@ class JitterBuffer:
         first = next(iter(self._packets))
         return min(self._packets, key=lambda number: sequence_distance(number, first))
 
-    def pop(self) -> bytes | Lost | None:
-        """What to play next: a payload, something to conceal, or None for silence."""
+    def pop(self) -> bytes | Lost | Hush | None:
+        """What to play next: a payload, something to conceal, or None for silence; or what that silence is from now on: ask again."""
         if self.state is State.BUFFERING:
             return None
         if self._to_insert:
@@ -218,9 +236,11 @@ class JitterBuffer:
             if number in self._packets:
                 packet = self._packets.pop(number)
                 self._played.append(number)
-                if packet is None:
+                if not isinstance(packet, tuple):
                     self._is_over = True
-                    continue
+                    if packet is None:
+                        continue
+                    return packet
                 if self._dry_samples:
                     self._dry_samples = 0
                     self._deepen()
@@ -260,14 +280,14 @@ class JitterBuffer:
         """Play-out leaps over the next packet."""
         number, self._next = self._next, (self._next + 1) & 0xFFFF
         packet = self._packets.pop(number, None)
-        if packet is not None:
+        if isinstance(packet, tuple):
             self.held_samples -= packet[1]
             self.statistics.discarded += 1
             self._played.append(number)
 
     def restart(self) -> None:
         """Another stream begins, or what is in it shall not be heard."""
-        self.statistics.discarded += sum(packet is not None for packet in self._packets.values())
+        self.statistics.discarded += sum(isinstance(packet, tuple) for packet in self._packets.values())
         self._packets.clear()
         self._played.clear()
         self.held_samples = 0

@@ -53,7 +53,7 @@ def mixed(inputs: NDArray[np.int16], hears: NDArray[np.bool_]) -> NDArray[np.int
 class Listener:
     """One leg's row of the mix: audio to packets of the length that it takes."""
 
-    __slots__ = ("_begins", "_codec", "_encoder", "_host", "_later", "_quiet", "_rate", "_rest", "sender")
+    __slots__ = ("_audio", "_begins", "_codec", "_encoder", "_host", "_later", "_quiet", "_rate", "_rest", "sender")
 
     def __init__(self, host: Host, sender: Sender, rate: int) -> None:
         self._host = host
@@ -62,6 +62,9 @@ class Listener:
         self._encoder: Encoder
         self._rate = 0
         self._rest = b""
+        """What is encoded and not sent yet."""
+        self._audio = silence(0)
+        """What is mixed and not encoded yet, for a codec whose packets cannot be cut."""
         self._later: Timer | None = None
         self._quiet = QUIET_FRAMES
         self._begins = True
@@ -78,7 +81,7 @@ class Listener:
 
     def drop(self) -> None:
         """What was mixed and not sent yet shall not be heard."""
-        self._rest = b""
+        self._rest, self._audio = b"", silence(0)
         if self._later is not None:
             self._later.cancel()
             self._later = None
@@ -99,6 +102,11 @@ class Listener:
             self._begins = True
             self.drop()
             return
+        if self._codec.is_uneven:
+            said = silence(self._rate * PTIME_MS // 1000) if audio is None else audio
+            self._audio = np.concatenate([self._audio, said]) if self._audio.size else said
+            self._send(now)
+            return
         key = (row, id(self._encoder)) if audio is not None else ((), id(self._encoder))
         payload = encoded.get(key)
         if payload is None:
@@ -109,18 +117,35 @@ class Listener:
         self._send(now)
 
     def _send(self, now: float) -> None:
-        codec, sender = self._codec, self.sender
-        octets = sender.frame_samples * codec.octets_a_second // codec.clock_rate
+        sender = self.sender
         self._later = None
-        while len(self._rest) >= octets:
-            payload, self._rest = self._rest[:octets], self._rest[octets:]
+        while self._has_packet():
+            payload = self._packet()
             if self._begins:
                 self._begins, sender.begins = False, True
             sender.speak(payload, now)
-            if len(self._rest) >= octets and sender.ptime_ms < PTIME_MS:
+            if self._has_packet() and sender.ptime_ms < PTIME_MS:
                 # Shorter packets than a tick go out in their time, not in a burst.
                 self._later = self._host.timers.at(now + sender.ptime_ms / 1000, self._send_later)
                 return
+
+    def _size(self) -> int:
+        """Of a packet: octets, or samples where it is not encoded yet."""
+        codec, sender = self._codec, self.sender
+        if codec.is_uneven:
+            return self._rate * sender.ptime_ms // 1000
+        return sender.frame_samples * codec.octets_a_second // codec.clock_rate
+
+    def _has_packet(self) -> bool:
+        return (self._audio.size if self._codec.is_uneven else len(self._rest)) >= self._size()
+
+    def _packet(self) -> bytes:
+        size = self._size()
+        if self._codec.is_uneven:
+            audio, self._audio = self._audio[:size], self._audio[size:]
+            return self._encoder.encode(audio)
+        payload, self._rest = self._rest[:size], self._rest[size:]
+        return payload
 
     def _send_later(self, now: float) -> None:
         if not self.sender.speaks and self.sender.sends:

@@ -18,17 +18,19 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
 import numpy as np
 from numpy.typing import NDArray
 
-from media.channel import OVER, PRESENT, runs
+from media.channel import NOISE, OVER, PRESENT, runs
 from media.codecs.base import octets_in
 from media.codecs.g711 import PCMA
-from media.codecs.registry import CODECS
+from media.codecs.registry import kept
 from media.codecs.transcoder import decoder_at
+from media.comfort_noise import QUIETEST, Hush, Noise
 from media.concealment import Concealer
 from media.errors import ParseError
 from media.frame import SAMPLE_RATE, Samples, silence
@@ -57,12 +59,13 @@ class ChannelDecoder:
         self._decoder = decoder_at(PCMA, SAMPLE_RATE)
         self._concealer = Concealer() if concealment else None
         self._heard = False
+        self._noise = Noise(Hush(QUIETEST))
 
     def decode(self, codec: str, audio: bytes, present: bytes) -> Samples:
         """A sample each tick; silence where nothing was and nothing can be made up."""
         if codec != self._codec:
-            self._codec, self._decoder = codec, decoder_at(CODECS[codec], SAMPLE_RATE)
-        octets = octets_in(CODECS[codec], 1)
+            self._codec, self._decoder = codec, decoder_at(kept(codec), SAMPLE_RATE)
+        octets = octets_in(kept(codec), 1)
         parts: list[Samples] = []
         for start, end, kind in runs(present):
             if kind == OVER:
@@ -72,9 +75,21 @@ class ChannelDecoder:
                 self._heard = True
                 linear = self._decoder.decode(audio[start * octets : end * octets])
                 parts.append(self._concealer.good(linear) if self._concealer else linear)
+            elif kind == NOISE:
+                linear = self._make_noise(np.frombuffer(audio, dtype=np.uint8)[start * octets : end * octets : octets])
+                parts.append(self._concealer.good(linear) if self._concealer else linear)
             else:
                 parts.append(self._concealer.lost(end - start) if self._concealer and self._heard else silence(end - start))
         return np.concatenate(parts) if parts else silence(0)
+
+    def _make_noise(self, levels: NDArray[np.uint8]) -> Samples:
+        """Of a level for each sample, which seldom changes."""
+        edges = [0, *(np.flatnonzero(np.diff(levels)) + 1).tolist(), levels.size]
+        parts = []
+        for start, end in pairwise(edges):
+            self._noise.fit(Hush(int(levels[start])))
+            parts.append(self._noise.take(end - start))
+        return np.concatenate(parts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """Who speaks in a mix: the packets of one leg made into 20 ms of audio each tick, whatever the line did to them (house).
 
-Jitter buffer, decoder and concealment in a row. Packets of keys (RFC 4733) and comfort noise (RFC 3389) are no audio and no loss; a tone
-that a device sends beneath its events is left out, as on a bridge.
+Jitter buffer, decoder and concealment in a row. Packets of keys (RFC 4733) and comfort noise (RFC 3389) are no audio and no loss: after
+the latter it says noise until it says something else. So it does after a packet that ends a talk-spurt of Opus (DTX): the decoder knows
+what its noise is. A tone that a device sends beneath its events is left out, as on a bridge.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from typing import Final
 
 import numpy as np
 
-from media.codecs.base import AudioCodec, Decoder
+from media.codecs.base import AudioCodec, Decoder, RecoveringDecoder, clock_scale, is_uneven, ticks_of
 from media.codecs.transcoder import decoder_at
+from media.comfort_noise import Hush, Noise, parse
 from media.concealment import Concealer
 from media.dtmf import EventReceiver
-from media.frame import FRAME_SAMPLES, PTIME_MS, Samples, silence
+from media.frame import FRAME_SAMPLES, PTIME_MS, SAMPLE_RATE, Samples, silence
 from media.jitter_buffer import JitterBuffer, JitterStatistics, Lost
 from media.rtp import packet as rtp
 
@@ -31,7 +33,23 @@ class Speaker:
         key: told of each key that goes down, with the time.
     """
 
-    __slots__ = ("_buffer", "_codec", "_concealer", "_conceals", "_decoder", "_events", "_frame", "_key", "_rate", "_rest", "jitter")
+    __slots__ = (
+        "_buffer",
+        "_codec",
+        "_concealer",
+        "_conceals",
+        "_decoder",
+        "_events",
+        "_frame",
+        "_is_hushed",
+        "_key",
+        "_noise",
+        "_rate",
+        "_recovering",
+        "_rest",
+        "_seed",
+        "jitter",
+    )
 
     def __init__(
         self,
@@ -49,8 +67,15 @@ class Speaker:
         self._key = key
         self._conceals = conceals
         self.jitter = JitterBuffer(statistics=statistics)
+        self._noise: Noise | None = None
+        """What it says while it says nothing."""
+        self._seed = 0
+        self._is_hushed = False
+        """The same, and it is the decoder's."""
         self._codec: AudioCodec
         self._decoder: Decoder
+        self._recovering: RecoveringDecoder | None = None
+        """Set: it is the decoder, which knows best what to make up."""
         self._rate = 0
         self.fit(codec, rate)
 
@@ -60,10 +85,15 @@ class Speaker:
             return
         self._codec, self._rate = codec, rate
         self._frame = rate * PTIME_MS // 1000
-        self._decoder = decoder_at(codec, rate)
+        self._recovering = codec.decoder_at(rate) if is_uneven(codec) else None
+        self._decoder = self._recovering or decoder_at(codec, rate)
         self._concealer = Concealer(rate)
+        self._speak_up()
         self._rest = silence(0)
         self.jitter.restart()
+
+    def _speak_up(self) -> None:
+        self._noise, self._is_hushed = None, False
 
     # ---------------------------------------------------------------- what comes
 
@@ -73,7 +103,11 @@ class Speaker:
             self.jitter.leave_out(sequence_number)
         else:
             codec = self._codec
-            self.jitter.push(sequence_number, payload, len(payload) * codec.clock_rate // codec.octets_a_second)
+            samples = ticks_of(codec, payload) // clock_scale(codec)
+            if samples:
+                self.jitter.push(sequence_number, payload, samples)
+            else:
+                self.jitter.leave_out(sequence_number)  # of Opus there is what is no packet
 
     def pass_on(self, octets: int, second: int, *, is_event: bool, now: float) -> None:  # noqa: ARG002 - as `Outlet` has it
         """The packet in the worker's buffer, which is the first of its stream, an event, or was of another codec."""
@@ -87,8 +121,22 @@ class Speaker:
         """A packet of no audio."""
         self.jitter.leave_out(sequence_number)
 
+    def hush(self, octets: int, second: int, now: float) -> None:  # noqa: ARG002 - as `Outlet` has it
+        """The packet in the worker's buffer is comfort noise."""
+        _, _, sequence_number, _, self._seed = _UNPACK(self._buffer)  # whose number is drawn at random, and differs from others'
+        said = parse(bytes(self._buffer[_HEADER_OCTETS:octets]))
+        if self.jitter.leave_out(sequence_number, said):
+            self._fall_silent(said)
+
+    def _fall_silent(self, said: Hush) -> None:
+        if self._noise is None:
+            self._noise = Noise(said, self._rate, seed=self._seed)
+        else:
+            self._noise.fit(said)
+
     def begin_stream(self) -> None:
         """Another source, another numbering: what waits has nothing to do with what follows."""
+        self._speak_up()
         self.jitter.restart()
         self._rest = silence(0)
 
@@ -117,25 +165,41 @@ class Speaker:
             if made is None:
                 break
             audio = np.concatenate([audio, made]) if audio.size else made
-        if not audio.size:
-            return None
         if audio.size < wanted:
-            audio = np.concatenate([audio, silence(wanted - audio.size)])
+            noise = self._background(wanted - audio.size)
+            if noise is None and not audio.size:
+                return None
+            audio = np.concatenate([audio, silence(wanted - audio.size) if noise is None else noise])
         self._rest = audio[wanted:]
         return audio[:wanted]
 
+    def _background(self, samples: int) -> Samples | None:
+        """What is heard where nothing is said; None: nothing."""
+        if self._noise is not None:
+            return self._noise.take(samples)
+        return self._recovering.lost(samples) if self._is_hushed and self._recovering is not None else None
+
     def _next(self) -> Samples | None:
-        match self.jitter.pop():
+        while isinstance(popped := self.jitter.pop(), Hush):
+            self._fall_silent(popped)
+        match popped:
             case None:
                 return None
             case Lost.DRY:
-                return self._made_up(FRAME_SAMPLES)
+                return self._made_up(FRAME_SAMPLES, None)
             case Lost.LOST:
-                return self._made_up(self.jitter.packet_samples)
+                return self._made_up(self.jitter.packet_samples, self.jitter.following)
             case payload:
                 audio = self._decoder.decode(payload)
-                return self._concealer.good(audio) if self._conceals else audio
+                self._speak_up()
+                if is_uneven(self._codec) and self._codec.is_silence(payload):
+                    self._is_hushed = True
+                    self.jitter.end_spurt()
+                return self._concealer.good(audio) if self._conceals and self._recovering is None else audio
 
-    def _made_up(self, ticks: int) -> Samples:
-        samples = ticks * self._rate // self._codec.clock_rate
-        return self._concealer.lost(samples) if self._conceals else silence(samples)
+    def _made_up(self, length: int, following: bytes | None) -> Samples:
+        """In place of so many samples at 8 kHz; what follows them may be there already."""
+        samples = length * self._rate // SAMPLE_RATE
+        if not self._conceals:
+            return silence(samples)
+        return self._concealer.lost(samples) if self._recovering is None else self._recovering.lost(samples, following)

@@ -693,6 +693,11 @@ class Worker:
         for channel in channels:
             channel.place(timestamp, payload, int((now - channel.began_at) * SAMPLE_RATE))
 
+    def record_noise(self, channels: tuple[Channel, ...], timestamp: int, level: int, now: float) -> None:
+        """From that time on noise until the next packet."""
+        for channel in channels:
+            channel.hush(timestamp, level, int((now - channel.began_at) * SAMPLE_RATE))
+
     # ---------------------------------------------------------------- who comes after
 
     def _be_adopted(self, request: int) -> None:

@@ -6,10 +6,12 @@ The only place that knows both.
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
+from acd.codecs import COMFORT_NOISE
 from media.codecs.base import AudioCodec
 from media.codecs.registry import CODECS, CONVERSIONS, USUAL, of_rtpmap
 from media.control import Browser, Codec, DescribeLeg, LegOpened
@@ -34,6 +36,8 @@ from sip.sdp.offer_answer import (
 )
 from sip.sdp.offer_answer import answer as answer_offer
 from sip.sdp.parser import parse_sdp
+
+_MINPTIME = re.compile(r"(?:^|;)\s*minptime=(\d{1,3})\s*(?:;|$)", re.ASCII)
 
 
 class NoCommonMedia(Exception):
@@ -99,13 +103,16 @@ class MediaPlan:
             codec=self.codec,
             payload_type=audio.codec.number,
             receive_payload_type=None if audio.receive_payload_type == audio.codec.number else audio.receive_payload_type,
-            ptime_ms=sent_ptime(audio.ptime_ms),
+            ptime_ms=_ptime(audio),
             asks_ptime=audio.asks_ptime,
+            fmtp=audio.codec.fmtp or "",
             maxptime_ms=audio.maxptime_ms,
             digits_by_info=digits_by_info,
             telephone_event=audio.telephone_event,
             receive_telephone_event=audio.receive_telephone_event,
             renumbered_telephone_event=audio.renumbered_telephone_event,
+            comfort_noise=audio.comfort_noise,
+            receive_comfort_noise=audio.receive_comfort_noise,
             sends=audio.direction.sends,
             receives=audio.direction.receives,
             silence_timeout_s=silence_timeout_s,
@@ -114,6 +121,12 @@ class MediaPlan:
             browser=_browser(audio.dtls, ice),
             srtp=_keys(audio.srtp),
         )
+
+
+def _ptime(audio: NegotiatedAudio) -> int:
+    """What we send in, as the peer asks; of Opus no less than its `minptime` (RFC 7587 §6.1)."""
+    least = _MINPTIME.search(audio.codec.fmtp or "")
+    return sent_ptime(max(audio.ptime_ms, int(least[1])) if least is not None else audio.ptime_ms)
 
 
 def _keys(agreed: AgreedKeys | None) -> SrtpKeys | None:
@@ -165,16 +178,17 @@ def restarts_ice(offered: SessionDescription, before: MediaPlan | None) -> bool:
 
 def _payload_type(codec: Codec) -> PayloadType:
     listed = CODECS[codec]
-    return PayloadType(listed.payload_type, listed.name, listed.clock_rate)
+    return PayloadType(listed.payload_type, listed.name, listed.clock_rate, listed.channels, listed.fmtp or None)
 
 
 @lru_cache(maxsize=64)
 def capabilities(codecs: tuple[Codec, ...]) -> Capabilities:
-    """What to offer, in this order.
+    """What to offer, in this order; `acd.codecs.COMFORT_NOISE` among them stands beside whatever has its clock.
 
     Raises: KeyError: a name that is not in the registry.
     """
-    return Capabilities(codecs=tuple(_payload_type(codec) for codec in codecs))
+    offered = tuple(_payload_type(codec) for codec in codecs if codec != COMFORT_NOISE)
+    return Capabilities(codecs=offered, offers_noise=COMFORT_NOISE in codecs)
 
 
 def preferred(codecs: Iterable[Codec], own: Codec | None, spoken: Codec | None, likely: Codec | None = None) -> tuple[Codec, ...]:
@@ -276,8 +290,10 @@ def moved(
     """
     slot = audio_slot(previous)
     direction = Direction.SENDRECV if slot is None else previous.direction_of(previous.media[slot])
+    has_noise = slot is not None and any(one.is_comfort_noise for one in previous.media[slot].payload_types)
+    codecs = (codec, COMFORT_NOISE) if has_noise else (codec,)
     renewed = draw(len(agreed.send)) if agreed is not None and draw is not None else None
-    able = capabilities((codec,))
+    able = capabilities(codecs)
     return reoffer(previous, _local(media, dtls), capabilities=able, direction=direction, agreed=agreed, renewed=renewed)
 
 

@@ -12,6 +12,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from media.codecs.base import SampleCodec
 from media.frame import SAMPLE_RATE, Samples
 from media.quality import G711, Impairments
 
@@ -67,7 +68,7 @@ _ALAW_ENCODE = _alaw_encode_table()
 _ULAW_ENCODE = _ulaw_encode_table()
 
 
-class _TableCodec:
+class _TableCodec(SampleCodec):
     clock_rate = rate = octets_a_second = SAMPLE_RATE
     impairments: Impairments | None = G711
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import G722 as library  # noqa: N811 - the module has the codec's name
 import numpy as np
 
+from media.codecs.base import AudioCodec
 from media.frame import Samples
 from media.quality import Impairments
 
@@ -39,7 +40,7 @@ class _Stream:
         return np.frombuffer(self._state.decode(payload), dtype=np.int16)
 
 
-class _Codec:
+class _Codec(AudioCodec):
     name = "G722"
     payload_type = 9
     clock_rate = 8000

@@ -9,11 +9,14 @@ from __future__ import annotations
 from media.codecs.base import AudioCodec
 from media.codecs.g711 import ALAW_TO_ULAW, PCMA, PCMU, ULAW_TO_ALAW
 from media.codecs.g722 import G722
+from media.codecs.linear import LINEAR
+from media.codecs.opus import OPUS
 
 _LISTED: tuple[AudioCodec, ...] = (
     PCMA,
     PCMU,
     G722,
+    OPUS,
 )
 
 CODECS: dict[str, AudioCodec] = {codec.name: codec for codec in _LISTED}
@@ -32,12 +35,22 @@ FIRST_DYNAMIC = 96
 """RFC 3551 §6: payload types from here to 127 mean what a description says, and nothing by themselves."""
 
 
+def kept_as(name: str) -> str:
+    """What audio of a codec is kept in on a time line of octets: that codec, or linear where its packets cannot be laid on one."""
+    return LINEAR.name if CODECS[name].is_uneven else name
+
+
+def kept(name: str) -> AudioCodec:
+    """The codec of what is kept."""
+    return LINEAR if name == LINEAR.name else CODECS[name]
+
+
 def of_rtpmap(name: str, clock_rate: int, channels: int = 1) -> AudioCodec | None:
-    """The codec of an `a=rtpmap` (RFC 8866 §6.6): the name in whatever case, at its rate. PCMA at 16 kHz or in stereo is none of ours."""
-    if channels != 1:
-        return None
+    """The codec of an `a=rtpmap` (RFC 8866 §6.6): the name in whatever case, at its rate and with its channels. PCMA at 16 kHz or in stereo
+    is none of ours, and Opus without its two (RFC 7587 §7) is none at all.
+    """
     codec = CODECS.get(name) or next((codec for codec in CODECS.values() if codec.name.upper() == name.upper()), None)
-    return codec if codec is not None and codec.clock_rate == clock_rate else None
+    return codec if codec is not None and (codec.clock_rate, codec.channels) == (clock_rate, channels) else None
 
 
 def of_payload_type(number: int) -> AudioCodec | None:

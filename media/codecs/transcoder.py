@@ -6,7 +6,7 @@ wanted one is used as it is.
 
 from __future__ import annotations
 
-from media.codecs.base import AudioCodec, Decoder, Encoder
+from media.codecs.base import AudioCodec, Decoder, Encoder, is_uneven
 from media.frame import Samples
 from media.resample import resampler
 
@@ -34,6 +34,8 @@ def decoder_at(codec: AudioCodec, rate: int) -> Decoder:
 
     Raises: ValueError: as `media.resample.resampler`.
     """
+    if is_uneven(codec):
+        return codec.decoder_at(rate)
     return codec.decoder() if codec.rate == rate else _DecoderAt(codec, rate)
 
 
@@ -52,9 +54,9 @@ class Transcoder:
     """One direction of one stream from a codec to another; where a table does it (`CONVERSIONS`), that is cheaper."""
 
     def __init__(self, source: AudioCodec, target: AudioCodec) -> None:
-        self._decoder = source.decoder()
-        self._encoder = encoder_at(target, source.rate)
+        self._decoder = decoder_at(source, target.rate if is_uneven(source) else source.rate)
+        self._encoder = encoder_at(target, target.rate if is_uneven(source) else source.rate)
 
     def transcode(self, payload: bytes) -> bytes:
-        """The same time of audio in the other codec."""
+        """The same time of audio in the other codec; of or to an uneven one, a packet a call."""
         return self._encoder.encode(self._decoder.decode(payload))

@@ -1,5 +1,9 @@
 """A bridge: audio between two legs, relayed packet by packet, each direction a `Relay` (house; RFC 3550 §7.1).
 
+Comfort noise (RFC 3389) passes as it is to a listener that has agreed on it. One that has not gets noise of that level, made here, as
+audio: it would hear a line gone dead, and there are carriers that end a call on which nothing comes for a minute. It goes out in the time
+of our own clock, as a prompt does, and the first packet of the next talk-spurt is fitted to it.
+
 `media.legs.receiver.Receiver.receive_rtp` passes a plain packet on by itself; what is seldom about it is done here.
 """
 
@@ -8,9 +12,11 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from media.codecs.base import octets_in, ticks_in
+from media import comfort_noise
+from media.codecs.base import is_uneven, octets_in, ticks_in
 from media.codecs.registry import CODECS, CONVERSIONS
 from media.dtmf import DIGITS, EventReceiver
+from media.frame import SAMPLE_RATE
 from media.legs.digits_out import PASSED_ON_MS
 from media.legs.passing_key import PassingKey
 from media.rtp import packet as rtp
@@ -31,7 +37,19 @@ _MOST_PACED: Final = 4
 class Relay:
     """One direction: from a receiver, whose keys `events` knows, to the sender of the listener."""
 
-    __slots__ = ("_conversion", "_cutter", "_events", "_fitted", "_host", "_paced", "_pacing", "listener", "plain_octets")
+    __slots__ = (
+        "_conversion",
+        "_cutter",
+        "_events",
+        "_fitted",
+        "_host",
+        "_hush",
+        "_is_uneven",
+        "_paced",
+        "_pacing",
+        "listener",
+        "plain_octets",
+    )
 
     def __init__(self, host: Host, events: EventReceiver, listener: Sender) -> None:
         self._host = host
@@ -40,10 +58,13 @@ class Relay:
         self.plain_octets = -1
         """A packet of this length is relayed as it is; every other one is looked at, see `change`."""
         self._conversion: bytes | None = None
+        self._is_uneven = False
         self._cutter: Repacketiser | None = None
         self._paced: deque[tuple[Cut, int]] = deque()
         self._pacing: Timer | None = None
         self._fitted: tuple[object, ...] = ()
+        self._hush: NoiseFill | None = None
+        """Set: the source is silent, and the listener hears noise of ours."""
 
     def fit(self, codec: str) -> None:
         """What is relayed is looked at anew where one of them was described otherwise; it comes in this codec."""
@@ -60,7 +81,9 @@ class Relay:
         if fitted == self._fitted:
             return
         self._fitted = fitted
+        self._end_hush()
         self._conversion = CONVERSIONS[codec, self.listener.codec]
+        self._is_uneven = is_uneven(CODECS[codec])
         self.look_anew()
 
     def look_anew(self) -> None:
@@ -70,6 +93,7 @@ class Relay:
 
     def end(self) -> None:
         """Nothing more is passed on."""
+        self._end_hush()
         self._paced.clear()
         if self._pacing is not None:
             self._pacing.cancel()
@@ -77,6 +101,7 @@ class Relay:
 
     def begin_stream(self) -> None:
         """What was not received meanwhile is no loss to the listener."""
+        self._end_hush()
         self.look_anew()
         self.break_off()
 
@@ -88,6 +113,31 @@ class Relay:
         """A packet is not passed on, and that is no loss."""
         self.listener.outgoing.leave_out()
 
+    def hush(self, octets: int, second: int, now: float) -> None:
+        """The packet in the buffer is comfort noise."""
+        listener, buffer = self.listener, self._host.buffer
+        if listener.comfort_noise is None:
+            self.leave_out()
+            said = comfort_noise.parse(bytes(buffer[_HEADER_OCTETS:octets]))
+            if self._hush is not None:
+                self._hush.noise.fit(said)
+            else:
+                self.plain_octets = -1  # so that the packet that ends it is looked at
+                self._hush = NoiseFill(listener, said, _UNPACK(buffer)[4])
+                self._host.want_ticks(self._hush, now)
+        elif listener.sends and not listener.speaks:
+            _, _, sequence_number, timestamp, ssrc = _UNPACK(buffer)
+            second = second & 0x80 | listener.comfort_noise
+            if listener.outgoing.relay(buffer, second, sequence_number, timestamp, ssrc, octets - _HEADER_OCTETS, now):
+                listener.send(octets)
+
+    def _end_hush(self) -> None:
+        """Something comes again."""
+        if self._hush is not None:
+            self._host.end_ticking(self._hush)
+            self._hush = None
+            self.listener.break_off()
+
     def begin_key(self, digit: str, now: float) -> None:
         """A key went down; its packets pass as events where the listener takes them, else it is a tone, or is told by signalling."""
         self.plain_octets = -1
@@ -97,6 +147,7 @@ class Relay:
 
     def pass_on(self, octets: int, second: int, *, is_event: bool, now: float) -> None:
         """The packet in the buffer is the first of its stream, an event, or of another codec; its audio is in the leg's own by now."""
+        self._end_hush()
         if is_event:
             self._pass_event(octets, second, now)
             return
@@ -154,6 +205,7 @@ class Relay:
 
     def change(self, octets: int, now: float) -> bool:
         """Do to the audio in the buffer what must be done before it is passed on; False: it is not, or was in other packets."""
+        self._end_hush()
         host, listener = self._host, self.listener
         buffer = host.buffer
         timestamp, ssrc = _UNPACK(buffer)[3:]
@@ -161,9 +213,13 @@ class Relay:
             # The key is passed on for what it is; a tone of it, which some devices send as well, would be a second press.
             self.leave_out()
             return False
+        if self._is_uneven:
+            return True  # of whatever length: a=ptime is a wish there, and whoever hears Opus hears all lengths (RFC 7587 §6.1)
         if self._conversion is not None:
             buffer[_HEADER_OCTETS:octets] = buffer[_HEADER_OCTETS:octets].translate(self._conversion)
-        if listener.takes(octets - _HEADER_OCTETS) and (self._cutter is None or (self._cutter.is_empty and not self._paced)):
+        if listener.takes(ticks_in(CODECS[listener.codec], octets - _HEADER_OCTETS)) and (
+            self._cutter is None or (self._cutter.is_empty and not self._paced)
+        ):
             self._cutter = None  # one packet of another length, at the end of a talk-spurt, say, changes nothing for those that follow
             if self._conversion is None:
                 self.plain_octets = octets
@@ -192,6 +248,35 @@ class Relay:
             if 0 < len(self._paced) <= _MOST_PACED:
                 self._pacing = host.timers.at(now + listener.ptime_ms / 1000, self._send_cut)
                 return
+
+
+class NoiseFill:
+    """Noise for a listener while nobody speaks (`media.legs.host.Ticking`)."""
+
+    __slots__ = ("_begins", "_encoder", "_listener", "name", "noise", "ptime_ms")
+
+    def __init__(self, listener: Sender, said: comfort_noise.Hush, ssrc: int) -> None:
+        self.name = f"{listener.name} noise"
+        self.ptime_ms = listener.ptime_ms
+        self.noise = comfort_noise.Noise(said, seed=ssrc)
+        self._listener = listener
+        self._encoder = listener.encoder_at(SAMPLE_RATE)
+        self._begins = True
+
+    def tick(self, now: float) -> bool:
+        """One packet of it."""
+        listener = self._listener
+        if listener.speaks or not listener.sends or listener.remote is None:
+            self._begins = True
+            return True
+        if self._begins:
+            self._begins, listener.begins = False, True
+        listener.speak(self._encoder.encode(self.noise.take(listener.frame_samples)), now)
+        return True
+
+    def failed(self, now: float) -> bool:  # noqa: ARG002 - as `media.legs.host.Ticking` has it
+        """It is given up."""
+        return False
 
 
 class Bridge:

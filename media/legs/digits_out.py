@@ -47,12 +47,25 @@ class DigitsOut:
         """Whether a digit is being sent, and not the gap behind one."""
         return bool(self.steps and self.steps[0].payload is not None)
 
-    def add(self, leg: str, digits: str, duration_ms: int, gap_ms: int, *, as_events: bool, codec: str, ptime_ms: int, frame: int) -> None:
+    def add(
+        self,
+        leg: str,
+        digits: str,
+        duration_ms: int,
+        gap_ms: int,
+        *,
+        as_events: bool,
+        codec: str,
+        ptime_ms: int,
+        frame: int,
+        clock_rate: int,
+    ) -> None:
         """Queue digits; letters that are none are left out.
 
         Args:
             codec: what tones are kept in until they are sent.
             frame: octets of audio in a packet.
+            clock_rate: of the stream that events go out in.
         """
         steps = self.steps
         gap = [Step(None)] * max(0, round(gap_ms / ptime_ms))
@@ -63,7 +76,8 @@ class DigitsOut:
             if steps:
                 steps.extend(gap)
             if as_events:
-                steps.extend(Step(packet.payload, begins=packet.marker) for packet in dtmf.event_packets(digit, duration_ms, ptime_ms))
+                packets = dtmf.event_packets(digit, duration_ms, ptime_ms, clock_rate)
+                steps.extend(Step(packet.payload, begins=packet.marker) for packet in packets)
             else:
                 frames = max(1, round(duration_ms / ptime_ms))
                 encoded = CODECS[codec].encoder().encode(tones.dtmf(digit, frames * ptime_ms))

@@ -44,6 +44,10 @@ class Host(Protocol):
         """Lay one received packet into every recording its leg is in."""
         ...
 
+    def record_noise(self, channels: tuple[Channel, ...], timestamp: int, level: int, now: float) -> None:
+        """From that time on noise, -dBov loud, until the next packet: in every recording its leg is in."""
+        ...
+
     def want_ticks(self, ticking: Ticking, now: float) -> None:
         """Call `tick` from now on, until it says that it is enough; nothing changes for what is ticking already."""
         ...

@@ -118,6 +118,7 @@ class Leg:
     def describe(self, order: DescribeLeg, now: float) -> None:
         """Where the far end is and what it understands."""
         self._protect(order.srtp)
+        self._run_at(CODECS[order.codec].clock_rate)
         described: Address = (order.remote_address, order.remote_port)
         if self.transport.is_v6 and not order.until_heard:
             # As the kernel writes it in recvfrom: "::1", never "0:0:0:0:0:0:0:1".
@@ -132,6 +133,12 @@ class Leg:
         self.receiver.describe(order)
         self._reports.describe(order, described, now)
         self._silence.begin(order, now)
+
+    def _run_at(self, clock_rate: int) -> None:
+        """Timestamps count so many ticks a second from now on; RFC 7160 §4.1: under another SSRC, where the clock is another."""
+        if clock_rate != self.sender.outgoing.clock_rate:
+            self._session.run_at(clock_rate)
+            self._begin_anew()
 
     def _protect(self, keys: SrtpKeys | None) -> None:
         """From now on under these keys; None: plain. The same again change nothing, nor what libsrtp knows of either stream."""

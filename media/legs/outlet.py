@@ -20,6 +20,10 @@ class Outlet(Protocol):
         """A packet came that is nothing to pass on, and no loss."""
         ...
 
+    def hush(self, octets: int, second: int, now: float) -> None:
+        """The packet in the worker's buffer is comfort noise that was agreed on (RFC 3389): nothing is said until audio comes again."""
+        ...
+
     def begin_key(self, digit: str, now: float) -> None:
         """A key went down, by an event (RFC 4733)."""
         ...

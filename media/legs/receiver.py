@@ -10,13 +10,17 @@ import logging
 import time
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from media import dtmf
+import numpy as np
+
+from media import comfort_noise, dtmf
+from media.codecs.base import is_uneven
 from media.codecs.g711 import PCMA
 from media.codecs.registry import CODECS, CONVERSIONS, of_payload_type
 from media.codecs.transcoder import decoder_at
 from media.control import Codec, DescribeLeg, DigitBegan, DigitMeans, DigitReceived, LegLatched
 from media.errors import ParseError
-from media.frame import SAMPLE_RATE
+from media.frame import FRAME_SAMPLES, SAMPLE_RATE, Samples, silence
+from media.legs.overhearing import Overhearing
 from media.rtp import packet as rtp
 from media.rtp.latch import Address, Latch, Verdict
 from media.rtp.packet import DatagramKind
@@ -45,7 +49,7 @@ _LATE = Arrival.LATE
 _RESTARTED = Arrival.RESTARTED
 _COMFORT_NOISE = frozenset({13, 19})
 """RFC 3389 §4 (13), and the number it had in drafts, which gateways still send (RFC 3551 §6: 19 reserved). Sent unasked by phones that
-suppress silence: it counts as heard and as received, and is nothing to pass on to who has not offered it.
+suppress silence: it counts as heard and as received. What nobody agreed on is no noise to anybody, only a pause.
 """
 
 
@@ -61,7 +65,9 @@ class Receiver:
         "_is_unknown_type_told",
         "_last_heard_at",
         "_name",
+        "_noise_in",
         "_outlet",
+        "_overhearing",
         "_receive",
         "_reports",
         "_sender",
@@ -95,6 +101,8 @@ class Receiver:
         self.codec: Codec = PCMA.name
         self.payload_type = -1
         self.telephone_events_in: frozenset[int] = frozenset()
+        self._noise_in = -1
+        """Payload type of comfort noise that was agreed on."""
         self.relay: Relay | None = None
         """To whom packets are passed on, on a bridge."""
         self._speaker: Speaker | None = None
@@ -105,6 +113,8 @@ class Receiver:
         self._event_timer: Timer | None = None
         self._detector: dtmf.ToneDetector | None = None
         self._hearing = decoder_at(CODECS[self.codec], SAMPLE_RATE)
+        self._overhearing: Overhearing | None = None
+        """Set: the codec is uneven."""
         self.channels: tuple[Channel, ...] = ()
         self._last_heard_at = 0.0
         self._is_unknown_type_told = False
@@ -160,10 +170,8 @@ class Receiver:
         if arrival is not _IN_ORDER and not self._take_out_of_order(arrival):
             return
         self._last_heard_at = now
-        if self.channels:
-            host.record(self.channels, timestamp, host.view[_HEADER_OCTETS:octets], now)
-        if self._detector is not None:
-            self._detect(bytes(buffer[_HEADER_OCTETS:octets]))
+        if self.channels or self._detector is not None:
+            self._listen(sequence_number, timestamp, octets, now)
         relay = self.relay
         if relay is None:
             if self._speaker is not None:
@@ -188,9 +196,14 @@ class Receiver:
         """Whether a packet that is not the expected one is passed on."""
         if arrival is _RESTARTED:
             self.events.renumbered()
+            self._begin_overhearing()
             if self._outlet is not None:
                 self._outlet.break_off()
         return arrival is _LATE or arrival is _RESTARTED
+
+    def _begin_overhearing(self) -> None:
+        if self._overhearing is not None:
+            self._overhearing.begin_stream()
 
     def _receive_unusual(self, octets: int, address: Address, now: float) -> None:
         """Not a plain RTP header: CSRCs, extension or padding; RTCP on the same port (RFC 5761); STUN; noise."""
@@ -235,7 +248,7 @@ class Receiver:
             self._ignore("not wanted now", address)
             return
         is_event = payload_type in self.telephone_events_in
-        is_noise = payload_type in _COMFORT_NOISE and not is_event
+        is_noise = (payload_type == self._noise_in or payload_type in _COMFORT_NOISE) and not is_event
         codec = self.codec if payload_type == self.payload_type else self._codec_of(payload_type)
         if codec is None and not is_event and not is_noise:
             if address == self.latch.address:
@@ -243,7 +256,13 @@ class Receiver:
             self._ignore_type(payload_type, address)
             return
         if address != self.latch.address:
-            is_agreed = payload_type in {self.payload_type, described.receive_payload_type, *self.telephone_events_in, *_COMFORT_NOISE}
+            is_agreed = payload_type in {
+                self.payload_type,
+                described.receive_payload_type,
+                *self.telephone_events_in,
+                self._noise_in,
+                *_COMFORT_NOISE,
+            }
             verdict = self._consider(address, ssrc, sequence_number, now) if is_agreed else Verdict.FOREIGN
             if verdict is Verdict.FOREIGN:
                 self._undisputed = None  # so that the next packet of the latched address comes here and ends the count
@@ -261,6 +280,7 @@ class Receiver:
             source = self._source = self._session.new_source(ssrc, sequence_number)
             self._source_ssrc = ssrc
             self._report_digits(self.events.new_source(), "event")
+            self._begin_overhearing()
             if self._outlet is not None:
                 self._outlet.begin_stream()
         self._last_heard_at = now
@@ -268,8 +288,7 @@ class Receiver:
         if arrival is not _IN_ORDER and not self._take_out_of_order(arrival):
             return
         if is_noise:
-            if self._outlet is not None:
-                self._outlet.leave_out(sequence_number)
+            self._receive_noise(octets, second, is_late=arrival is _LATE, now=now)
             return
         if is_event:
             self._receive_event(buffer, octets, timestamp, now)
@@ -278,12 +297,25 @@ class Receiver:
                 table = CONVERSIONS[codec, self.codec]
                 if table is not None:
                     buffer[_HEADER_OCTETS:octets] = buffer[_HEADER_OCTETS:octets].translate(table)
-            if self.channels:
-                host.record(self.channels, timestamp, host.view[_HEADER_OCTETS:octets], now)
-            if self._detector is not None:
-                self._detect(bytes(buffer[_HEADER_OCTETS:octets]))
+            if self.channels or self._detector is not None:
+                self._listen(sequence_number, timestamp, octets, now)
         if self._outlet is not None:
             self._outlet.pass_on(octets, second, is_event=is_event, now=now)
+
+    def _receive_noise(self, octets: int, second: int, *, is_late: bool, now: float) -> None:
+        """RFC 3389: silence from now on, and how it sounds."""
+        _, _, sequence_number, timestamp, _ = _UNPACK(self._host.buffer)
+        if second & 0x7F != self._noise_in:
+            if self._outlet is not None:
+                self._outlet.leave_out(sequence_number)
+            return
+        if not is_late:
+            level = comfort_noise.parse(bytes(self._host.view[_HEADER_OCTETS:octets])).level
+            if self.channels:
+                self._host.record_noise(self.channels, timestamp, level, now)
+            self._detect(silence(2 * FRAME_SAMPLES))  # which ends a key that sounds
+        if self._outlet is not None:
+            self._outlet.hush(octets, second, now)
 
     def _codec_of(self, payload_type: int) -> Codec | None:
         """What comes under another number than the one we send by: what our description calls it, or a static one with a table."""
@@ -328,12 +360,27 @@ class Receiver:
         if self._event_timer is None:
             self._event_timer = self._host.timers.at(now + dtmf.EventReceiver.QUIET_S, look)
 
-    def _detect(self, payload: bytes) -> None:
+    def _listen(self, sequence_number: int, timestamp: int, octets: int, now: float) -> None:
+        """The audio in the buffer is recorded, or may be a key."""
+        host, overhearing = self._host, self._overhearing
+        payload = host.view[_HEADER_OCTETS:octets]
+        if overhearing is not None:
+            timestamp, audio = overhearing.hear(sequence_number, timestamp, bytes(payload))
+            if self.channels and audio.size:
+                host.record(self.channels, timestamp, audio.view(np.uint8).data, now)
+            self._detect(audio)
+            return
+        if self.channels:
+            host.record(self.channels, timestamp, payload, now)
+        if self._detector is not None:
+            self._detect(self._hearing.decode(bytes(payload)))
+
+    def _detect(self, audio: Samples) -> None:
         """In-band DTMF of a far end that offered no telephone-event."""
         if self._detector is None:
             return
         was = self._detector.sounding
-        digits = self._detector.receive(self._hearing.decode(payload))
+        digits = self._detector.receive(audio)
         sounding = self._detector.sounding
         if sounding and not was:
             self._host.report(DigitBegan(leg=self._name, digit=sounding, means="tone"))
@@ -381,10 +428,15 @@ class Receiver:
             for channel in self.channels:
                 channel.switch_codec(order.codec)
             self.codec = order.codec
-            self._hearing = decoder_at(CODECS[self.codec], SAMPLE_RATE)
+            codec = CODECS[self.codec]
+            self._hearing = decoder_at(codec, SAMPLE_RATE)
+            self._overhearing = Overhearing(codec) if is_uneven(codec) else None
+            self._report_digits(self.events.run_at(codec.clock_rate), "event")
         self.payload_type = order.payload_type
         received = order.telephone_event if order.receive_telephone_event is None else order.receive_telephone_event
         self.telephone_events_in = frozenset(one for one in (received, order.renumbered_telephone_event) if one is not None)
+        noise = order.comfort_noise if order.receive_comfort_noise is None else order.receive_comfort_noise
+        self._noise_in = -1 if noise is None else noise
         if self.telephone_events_in or not order.receives:
             if self._detector is not None:
                 self._report_digits(self._detector.end(), "tone")

@@ -85,6 +85,7 @@ class Reports:
         if is_known and at_rtcp_port:
             self._remote = address
         self._session.receive_reports(packets, len(datagram), now, time.time())
+        self._sender.expect_loss(self._session.remote_fraction_lost)
         return not any(isinstance(packet, rtcp.Goodbye) for packet in packets)
 
     def _ignore(self, what: str, address: Address, error: Exception | None = None) -> None:

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from media.codecs.base import Encoder, octets_in, ticks_in
+from media.codecs.base import AdaptiveEncoder, Encoder, octets_in, ticks_of
 from media.codecs.g711 import PCMA
 from media.codecs.registry import CODECS, CONVERSIONS
 from media.codecs.transcoder import encoder_at
@@ -42,10 +42,12 @@ class Sender:
         "_encoder",
         "_event_timestamp",
         "_host",
+        "_loss",
         "_own",
         "asks_ptime",
         "begins",
         "codec",
+        "comfort_noise",
         "digits_by_info",
         "drops",
         "is_described",
@@ -76,10 +78,13 @@ class Sender:
         """What our own audio is kept in until it is sent: G.711."""
         self._encoder: Encoder | None = None
         """Set: the codec remembers, and all that goes out goes through this one: the far end has one decoder for whatever it hears."""
+        self._loss = 0.0
         self._own: Encoder | None = None
         """The same for our own audio, which is kept at 8 kHz."""
         self.payload_type = -1
         self.telephone_event: int | None = None
+        self.comfort_noise: int | None = None
+        """Payload type of the noise that the far end takes."""
         self.digits_by_info = False
         self.sends = False
         self.ptime_ms = PTIME_MS
@@ -122,11 +127,16 @@ class Sender:
         self.asks_ptime, self.maxptime_ms = order.asks_ptime, order.maxptime_ms
         if order.codec != self.codec:
             self._change_codec(order.codec)
-        if order.ptime_ms != self.ptime_ms:
-            self.ptime_ms = order.ptime_ms
+        if isinstance(self._encoder, AdaptiveEncoder):
+            self._encoder.take_terms(order.fmtp)
+        ptimes = CODECS[self.codec].ptimes_ms
+        ptime_ms = order.ptime_ms if order.ptime_ms in ptimes else max((one for one in ptimes if one < order.ptime_ms), default=ptimes[0])
+        if ptime_ms != self.ptime_ms:
+            self.ptime_ms = ptime_ms
             self._host.tick_anew(self, now)
         self.payload_type = order.payload_type
         self.telephone_event = order.telephone_event
+        self.comfort_noise = order.comfort_noise
         self.digits_by_info = order.digits_by_info
         sends = order.sends and not is_nowhere
         if sends and not self.sends:
@@ -146,21 +156,32 @@ class Sender:
         if codec != sounds_in:
             self._encoder = CODECS[codec].encoder()
             self._own = encoder_at(CODECS[codec], SAMPLE_RATE, self._encoder)
+        if isinstance(self._encoder, AdaptiveEncoder):
+            self._encoder.take_rate(SAMPLE_RATE)
+            self._encoder.expect_loss(self._loss)
+
+    def expect_loss(self, fraction: float) -> None:
+        """The far end reports that it got so much less than we sent, 0 to 1."""
+        if fraction != self._loss:
+            self._loss = fraction
+            if isinstance(self._encoder, AdaptiveEncoder):
+                self._encoder.expect_loss(fraction)
 
     def encoder_at(self, rate: int) -> Encoder:
         """What makes payload of linear audio of this rate for the far end."""
+        if isinstance(self._encoder, AdaptiveEncoder):
+            self._encoder.take_rate(rate)
         return encoder_at(CODECS[self.codec], rate, self._encoder)
 
-    def takes(self, octets: int) -> bool:
-        """Whether a relayed packet with so much payload is what the far end takes."""
-        samples = ticks_in(CODECS[self.codec], octets)
+    def takes(self, samples: int) -> bool:
+        """Whether a relayed packet that lasts so long, in samples at 8 kHz, is what the far end takes."""
         if not self.is_described or self.asks_ptime:
             return samples == self.frame_samples
         return self.maxptime_ms is None or samples * 1000 <= self.maxptime_ms * SAMPLE_RATE
 
     @property
     def frame_samples(self) -> int:
-        """Length of the packets that the far end gets, in ticks of the RTP clock."""
+        """Length of the packets that the far end gets, in samples at 8 kHz."""
         return self.ptime_ms * SAMPLE_RATE // 1000
 
     @property
@@ -205,10 +226,13 @@ class Sender:
         return False
 
     def speak(self, payload: bytes, now: float) -> None:
-        """One packet of audio of ours, in the codec that the far end takes."""
+        """One packet of audio of ours, in the codec that the far end takes; an empty one is silence that need not be sent."""
+        if not payload:
+            self.begins = True
+            return
         host = self._host
         end = _HEADER_OCTETS + len(payload)
-        ticks = ticks_in(CODECS[self.codec], len(payload))
+        ticks = ticks_of(CODECS[self.codec], payload)
         self.outgoing.audio(host.buffer, self.payload_type, ticks, now, begins=self.begins, octets=len(payload))
         self.begins = False
         host.buffer[_HEADER_OCTETS:end] = payload
@@ -252,6 +276,7 @@ class Sender:
             codec=self.sounds_in,
             ptime_ms=self.ptime_ms,
             frame=self.frame_octets,
+            clock_rate=self.outgoing.clock_rate,
         )
         if self._digits:
             self._update_speaks()
@@ -293,9 +318,11 @@ class Sender:
         if step.payload is None or not self.sends or not (step.tone or self.telephone_event is not None):
             return
         payload = self._encoded(step.payload) if step.tone else step.payload
+        if not payload:
+            return  # a tone that the encoder takes for silence, which it does for none
         end = _HEADER_OCTETS + len(payload)
         if step.tone:
-            ticks = ticks_in(CODECS[self.codec], len(payload))
+            ticks = ticks_of(CODECS[self.codec], payload)
             outgoing.audio(host.buffer, self.payload_type, ticks, now, begins=step.begins, octets=len(payload))
         elif self.telephone_event is not None:
             second = step.begins << 7 | self.telephone_event

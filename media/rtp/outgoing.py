@@ -7,7 +7,7 @@ loss and reordering on the way in stay visible to the far end's jitter buffer; w
 
 from __future__ import annotations
 
-from media.frame import FRAME_SAMPLES, SAMPLE_RATE
+from media.frame import PTIME_MS, SAMPLE_RATE
 from media.rtp.packet import HEADER
 
 _PACK_INTO = HEADER.pack_into
@@ -26,6 +26,7 @@ class OutgoingStream:
         "_sequence_offset",
         "_timed_ssrc",
         "_timestamp_offset",
+        "clock_rate",
         "octets_before",
         "octets_sent",
         "packets_before",
@@ -41,6 +42,8 @@ class OutgoingStream:
         """Of the newest packet sent."""
         self.timestamp = timestamp
         """Of the newest audio sent."""
+        self.clock_rate = SAMPLE_RATE
+        """Of its timestamps, ticks a second."""
         self.packets_sent = 0
         self.octets_sent = 0
         self.packets_before = 0
@@ -50,9 +53,19 @@ class OutgoingStream:
         self._numbered_ssrc = -1  # whose sequence numbers the offset fits; -1 after packets of our own
         self._timed_ssrc = -1  # whose timestamps the offset fits; survives events put in between
         self._relay_first = 0
-        self._samples = FRAME_SAMPLES  # of the newest audio of ours
+        self._samples = self._frame  # of the newest audio of ours
         self._sequence_offset = 0
         self._timestamp_offset = 0
+
+    @property
+    def _frame(self) -> int:
+        return self.clock_rate * PTIME_MS // 1000
+
+    def run_at(self, clock_rate: int) -> None:
+        """Another codec's clock: what follows is fitted to it. One SSRC has one clock (RFC 7160 §4.1): `begin_anew` as well."""
+        self.clock_rate = clock_rate
+        self._samples = self._frame
+        self.break_off()
 
     def begin_anew(self, ssrc: int, sequence_number: int) -> None:
         """Another stream begins for the far end, in the same time; both are drawn at random, the number in the lower half."""
@@ -119,8 +132,8 @@ class OutgoingStream:
         """The timestamp due at `now`: the clock went on while nothing was sent, in whole frames, at least what was sent last."""
         if self._last_at is None:
             return self.timestamp
-        frames = round((now - self._last_at) * SAMPLE_RATE / FRAME_SAMPLES)
-        return (self.timestamp + max(self._samples, frames * FRAME_SAMPLES)) & 0xFFFFFFFF
+        frames = round((now - self._last_at) * 1000 / PTIME_MS)
+        return (self.timestamp + max(self._samples, frames * self._frame)) & 0xFFFFFFFF
 
     def audio(self, buffer: bytearray, payload_type: int, samples: int, now: float, *, begins: bool, octets: int | None = None) -> None:
         """Header for audio of our own; `begins` a talk-spurt: marker, and a timestamp fitted to the clock; else it counts on.
@@ -191,4 +204,4 @@ class OutgoingStream:
         """The RTP timestamp that corresponds to `now`, for a sender report (RFC 3550 §6.4.1)."""
         if self._last_at is None:
             return self.timestamp
-        return (self.timestamp + round((now - self._last_at) * SAMPLE_RATE)) & 0xFFFFFFFF
+        return (self.timestamp + round((now - self._last_at) * self.clock_rate)) & 0xFFFFFFFF

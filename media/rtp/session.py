@@ -6,7 +6,6 @@ into NTP timestamps.
 
 from __future__ import annotations
 
-from media.frame import SAMPLE_RATE
 from media.rtp.outgoing import OutgoingStream
 from media.rtp.report_interval import next_average_octets, rtcp_interval
 from media.rtp.rtcp import (
@@ -49,6 +48,8 @@ class RtpSession:
         self.round_trip_s: float | None = None
         self.remote_cumulative_lost: int | None = None
         self.remote_jitter: int | None = None
+        self.remote_fraction_lost = 0.0
+        """Of what we sent, by the newest report alone."""
         self.remote_said_goodbye = False
         self._cname = cname.encode()
         self._earlier_received = 0
@@ -63,6 +64,13 @@ class RtpSession:
 
     # ---------------------------------------------------------------- receive side
 
+    def run_at(self, clock_rate: int) -> None:
+        """Timestamps of both directions count so many ticks a second from now on."""
+        if clock_rate != self.outgoing.clock_rate:
+            self.outgoing.run_at(clock_rate)
+            if self.source is not None:
+                self.source.run_at(clock_rate)
+
     def new_source(self, ssrc: int, sequence_number: int) -> Source:
         """The far end (re)starts with another SSRC; figures of the earlier ones are kept."""
         earlier = self.source
@@ -72,7 +80,7 @@ class RtpSession:
             self._earlier_expected += earlier.expected
             self._earlier_lost += earlier.cumulative_lost
             self._earlier_late += earlier.late_or_duplicate
-        self.source = Source(ssrc, sequence_number)
+        self.source = Source(ssrc, sequence_number, self.outgoing.clock_rate)
         self._last_sr_ntp = 0
         return self.source
 
@@ -95,7 +103,7 @@ class RtpSession:
     @property
     def jitter_s(self) -> float:
         """A.8 jitter of the newest source."""
-        return 0.0 if self.source is None else self.source.interarrival_jitter / SAMPLE_RATE
+        return 0.0 if self.source is None else self.source.interarrival_jitter / self.outgoing.clock_rate
 
     @property
     def remote_loss_fraction(self) -> float | None:
@@ -127,6 +135,7 @@ class RtpSession:
                 continue
             self.remote_cumulative_lost = block.cumulative_lost
             self.remote_jitter = block.interarrival_jitter
+            self.remote_fraction_lost = block.fraction_lost / 256
             self._sent_at_report = self.outgoing.packets_sent - self.outgoing.packets_before
             if block.last_sr:
                 # §6.4.1, figure 2: A - LSR - DLSR, all in 1/65536 s of our own clock.

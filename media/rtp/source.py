@@ -14,8 +14,8 @@ from media.frame import SAMPLE_RATE
 MAX_DROPOUT = 3000
 MAX_MISORDER = 100
 """RFC 3550 A.1: 50 packets/s for one minute, and two seconds."""
-_NEW_TIME_BASE = 8000
-"""A step of transit above one second is a new time base of the sender (hold, talk-spurt, re-INVITE), not jitter (house)."""
+_NEW_TIME_BASE_S = 1.0
+"""A step of transit above it is a new time base of the sender (hold, talk-spurt, re-INVITE), not jitter (house)."""
 
 
 class Arrival(Enum):
@@ -38,6 +38,7 @@ class Source:
 
     __slots__ = (
         "_bad_sequence",
+        "_clock_rate",
         "_cycles",
         "_earlier_expected",
         "_earlier_received",
@@ -45,6 +46,7 @@ class Source:
         "_first",
         "_jitter",
         "_missing",
+        "_new_time_base",
         "_next",
         "_received_prior",
         "_transit",
@@ -53,16 +55,23 @@ class Source:
         "ssrc",
     )
 
-    def __init__(self, ssrc: int, sequence_number: int) -> None:
+    def __init__(self, ssrc: int, sequence_number: int, clock_rate: int = SAMPLE_RATE) -> None:
         self.ssrc = ssrc
         self.received = 0
         self.late_or_duplicate = 0
         self._earlier_expected = 0
         self._earlier_received = 0
-        self._jitter = 0.0
+        self.run_at(clock_rate)
         self._begin(sequence_number)
         self._expected_prior = 0
         self._received_prior = 0
+
+    def run_at(self, clock_rate: int) -> None:
+        """Its timestamps count so many ticks a second from now on; what was measured by another clock says nothing."""
+        self._clock_rate = clock_rate
+        self._new_time_base = _NEW_TIME_BASE_S * clock_rate
+        self._jitter = 0.0
+        self._transit: float | None = None
 
     def _begin(self, sequence_number: int) -> None:
         self._first = sequence_number
@@ -70,7 +79,7 @@ class Source:
         self._cycles = 0
         self._bad_sequence = -1
         self._missing: set[int] = set()
-        self._transit: float | None = None
+        self._transit = None
 
     def receive(self, sequence_number: int, timestamp: int, now: float) -> Arrival:
         """Count one packet that arrived at `now` (monotonic s)."""
@@ -86,12 +95,12 @@ class Source:
             arrival = self._receive_out_of_order(sequence_number)
             if arrival is not _IN_ORDER:
                 return arrival
-        transit = now * SAMPLE_RATE - timestamp
+        transit = now * self._clock_rate - timestamp
         before = self._transit
         self._transit = transit
         if before is not None:
             step = transit - before if transit > before else before - transit
-            if step < _NEW_TIME_BASE:
+            if step < self._new_time_base:
                 self._jitter += (step - self._jitter) * 0.0625
         return arrival
 

@@ -124,6 +124,11 @@ class PayloadType(msgspec.Struct, frozen=True, cache_hash=True):
         """RFC 4733."""
         return self.encoding.lower() == "telephone-event"
 
+    @property
+    def is_comfort_noise(self) -> bool:
+        """RFC 3389."""
+        return self.encoding.upper() == "CN"
+
     def same_format(self, other: PayloadType) -> bool:
         """Encoding names are case-insensitive (§6.6); the number says nothing about the format."""
         return (

@@ -1,5 +1,5 @@
-"""Offer and answer for one audio stream: RFC 3264, with telephone-event (RFC 4733 §2.4), RTCP ports (RFC 3605, RFC 5761), both kinds of
-hold, and keys (`sip.sdp.crypto`).
+"""Offer and answer for one audio stream: RFC 3264, with telephone-event (RFC 4733 §2.4), comfort noise (RFC 3389), RTCP ports (RFC 3605,
+RFC 5761), both kinds of hold, and keys (`sip.sdp.crypto`).
 
 Who calls what:
 
@@ -29,6 +29,7 @@ from sip.sdp import webrtc
 from sip.sdp.crypto import PLAIN_PROTOS, SECURE_PROTOS, AgreedKeys, Crypto, SrtpTerms, has_lines
 from sip.sdp.crypto import lines as crypto_lines
 from sip.sdp.description import (
+    MAX_PAYLOAD_TYPE,
     STATIC_PAYLOAD_TYPES,
     Attribute,
     Connection,
@@ -48,6 +49,10 @@ G711: Final = (PCMA, PCMU)
 """What is offered and taken by who says nothing else; whoever has more says so by `Capabilities`."""
 TELEPHONE_EVENT: Final = PayloadType(101, "telephone-event", 8000, fmtp="0-16")
 """101 is what nearly every device uses; 0-16 are the keys and the hook flash (RFC 4733 §3.2)."""
+TELEPHONE_EVENT_48K: Final = PayloadType(110, "telephone-event", 48_000, fmtp="0-16")
+"""Beside what has that clock (RFC 4733 §2.1), which is Opus; 110 is Chromium's."""
+COMFORT_NOISE: Final = STATIC_PAYLOAD_TYPES[13]
+"""RFC 3389 §4: beside what has a clock of 8000."""
 
 FIRST_DYNAMIC: Final = 96
 """RFC 3551 §6: payload types from here to 127 mean what a description says."""
@@ -92,15 +97,27 @@ class Capabilities(msgspec.Struct, frozen=True, cache_hash=True):
 
     Attributes:
         codecs: in our order of preference.
-        telephone_event: RFC 4733; None switches it off.
+        telephone_event: RFC 4733, at the clock of most codecs; None switches events off at every clock.
+        other_events: the same at other clocks, for codecs that have those.
+        offers_noise: comfort noise is in our offers; in answers it is wherever it is offered, but by a browser.
         ptime_ms: what we ask for.
         offerer_chooses: True takes the first codec of the offer that we know, as RFC 3264 §6.1 recommends; False our own first.
     """
 
     codecs: tuple[PayloadType, ...] = G711
     telephone_event: PayloadType | None = TELEPHONE_EVENT
+    other_events: tuple[PayloadType, ...] = (TELEPHONE_EVENT_48K,)
+    offers_noise: bool = False
     ptime_ms: int = DEFAULT_PTIME_MS
     offerer_chooses: bool = True
+
+    @property
+    def beside(self) -> tuple[PayloadType, ...]:
+        """What is offered beside the codecs: noise and events at each clock that one of them has."""
+        clocks = {codec.clock_rate for codec in self.codecs}
+        noise = (COMFORT_NOISE,) if self.offers_noise else ()
+        events = () if self.telephone_event is None else (self.telephone_event, *self.other_events)
+        return tuple(one for one in (*noise, *events) if one.clock_rate in clocks)
 
 
 class LocalMedia(msgspec.Struct, frozen=True):
@@ -133,6 +150,8 @@ class NegotiatedAudio(msgspec.Struct, frozen=True):
         receive_payload_type: the number in the packets we get; differs when the answerer chose another number for its direction (§6.1).
         telephone_event: the number for the events we send; None when the peer takes none.
         receive_telephone_event: the number of the events we get.
+        comfort_noise: the number of the noise we send (RFC 3389); None when the peer takes none.
+        receive_comfort_noise: the number of the noise we get.
         renumbered_telephone_event: the peer's own number for events, where ours is another and its own means nothing else: by RFC 3264 §5.1
             and §6.1 it sends by ours, and there are devices that do not.
         ptime_ms: milliseconds in the packets we send: what the peer asks for.
@@ -159,6 +178,8 @@ class NegotiatedAudio(msgspec.Struct, frozen=True):
     asks_ptime: bool = False
     maxptime_ms: int | None = None
     renumbered_telephone_event: int | None = None
+    comfort_noise: int | None = None
+    receive_comfort_noise: int | None = None
     dtls: webrtc.Agreed | None = None
     srtp: AgreedKeys | None = None
 
@@ -175,13 +196,13 @@ class Answered(msgspec.Struct, frozen=True):
 
 @lru_cache(maxsize=256)
 def _formats(
-    codecs: tuple[PayloadType, ...], telephone_event: PayloadType | None, ptime_ms: int, direction: Direction
+    codecs: tuple[PayloadType, ...], beside: tuple[PayloadType, ...], ptime_ms: int, direction: Direction
 ) -> tuple[tuple[str, ...], tuple[Attribute, ...]]:
     """The fmt list of an m= line and the attributes that explain it, direction last.
 
     Remembered, as are the choices below: the same few phones offer and answer the same formats in every call.
     """
-    listed = (*codecs, telephone_event) if telephone_event else codecs
+    listed = (*codecs, *beside)
     attributes = []
     for payload_type in listed:
         attributes.append(known_attribute("rtpmap", payload_type.rtpmap))
@@ -210,7 +231,7 @@ def audio_offer(
     Raises: LocalMisuse: no codec, or a number twice.
     """
     able = capabilities or Capabilities()
-    formats, attributes = _formats(able.codecs, able.telephone_event, able.ptime_ms, direction)
+    formats, attributes = _formats(able.codecs, able.beside, able.ptime_ms, direction)
     if not able.codecs or len(set(formats)) != len(formats):
         raise LocalMisuse(f"an offer needs codecs with different payload types, not {[int(number) for number in formats]}")
     connection = local.connection
@@ -258,11 +279,8 @@ def reoffer(
     """
     able = capabilities or Capabilities()
     slot = audio_slot(previous)
-    if slot is not None and able.telephone_event:
-        # RFC 3264 §8.3.2: the number of a dynamic payload type must not come to mean something else within a session.
-        event = _telephone_event(previous.media[slot].payload_types, able.telephone_event.clock_rate)
-        if event is not None:
-            able = msgspec.structs.replace(able, telephone_event=msgspec.structs.replace(able.telephone_event, number=event.number))
+    if slot is not None:
+        able = _numbered_as(previous.media[slot].payload_types, able)
     mid = None if slot is None else previous.media[slot].attribute("mid")
     if local.dtls is not None and mid is not None:
         # RFC 8829 §5.2.2: the stream keeps its mid, whoever gave it.
@@ -275,6 +293,30 @@ def reoffer(
     else:
         lines[slot] = msgspec.structs.replace(fresh.media[0], proto=previous.media[slot].proto)
     return revised(previous, msgspec.structs.replace(fresh, media=tuple(lines)))
+
+
+def _numbered_as(before: tuple[PayloadType, ...], able: Capabilities) -> Capabilities:
+    """RFC 3264 §8.3.2: the number of a dynamic payload type must not come to mean something else within a session. What had one keeps it;
+    what is new and would have one that is taken gets another.
+    """
+    taken = {one.number: one for one in before}
+
+    def kept(one: PayloadType) -> PayloadType:
+        if one.number < FIRST_DYNAMIC:
+            return one
+        same = next((other for other in before if other.same_format(one)), None)
+        number = same.number if same is not None else one.number
+        if same is None and number in taken:
+            number = next(free for free in range(MAX_PAYLOAD_TYPE, FIRST_DYNAMIC - 1, -1) if free not in taken)
+        taken[number] = one
+        return msgspec.structs.replace(one, number=number)
+
+    return msgspec.structs.replace(
+        able,
+        codecs=tuple(kept(one) for one in able.codecs),
+        telephone_event=None if able.telephone_event is None else kept(able.telephone_event),
+        other_events=tuple(kept(one) for one in able.other_events),
+    )
 
 
 def _turned_down(media: MediaDescription, local: LocalMedia) -> MediaDescription:
@@ -314,6 +356,12 @@ def _telephone_event(offered: tuple[PayloadType, ...], clock_rate: int) -> Paylo
         if payload_type.is_telephone_event and payload_type.clock_rate == clock_rate:
             return payload_type
     return None
+
+
+@lru_cache(maxsize=256)
+def _comfort_noise(offered: tuple[PayloadType, ...], clock_rate: int) -> PayloadType | None:
+    """RFC 3389 §4: noise runs on the clock of the codec that it stands in for."""
+    return next((one for one in offered if one.is_comfort_noise and one.clock_rate == clock_rate), None)
 
 
 _ADDRESS_VERSIONS: Final = {"IP4": 4, "IP6": 6}
@@ -403,9 +451,9 @@ def _protection(media: MediaDescription, srtp: SrtpTerms | None) -> tuple[int, C
 
 def _select(
     offer: SessionDescription, able: Capabilities, ours: str, srtp: SrtpTerms | None, *, is_browser: bool
-) -> tuple[int, PayloadType, Crypto | None]:
-    """The stream to accept, its codec and its keys. One over each IP version may be offered (RFC 5118 §4.9), and one plain beside one with
-    keys: the first that we reach and may take is taken.
+) -> tuple[int, tuple[PayloadType, PayloadType], Crypto | None]:
+    """The stream to accept, its codec as (theirs, ours), and its keys. One over each IP version may be offered (RFC 5118 §4.9), and one
+    plain beside one with keys: the first that we reach and may take is taken.
 
     Raises: OfferRefused: 304 no audio stream is offered, 302 none over a transport that we may take, 306 none with keys of use, 305 none
         with a codec of ours, or as `_check_reachable` or `webrtc.read`.
@@ -431,7 +479,7 @@ def _select(
         except OfferRefused as refusal:
             unreachable = unreachable or refusal
         else:
-            return index, pair[0], line
+            return index, pair, line
     raise unreachable or OfferRefused(WARNINGS[warning], warning)
 
 
@@ -458,7 +506,7 @@ def answer(
     if local.dtls is not None:
         # Deviation: a browser's order is its maker's, not its user's (Opus, G.722, PCMU), so RFC 3264 §6.1 gains nobody anything.
         able = msgspec.structs.replace(able, offerer_chooses=False)
-    slot, codec, their_line = _select(offer, able, local.address, srtp, is_browser=local.dtls is not None)
+    slot, (codec, our_codec), their_line = _select(offer, able, local.address, srtp, is_browser=local.dtls is not None)
     offered = offer.media[slot]
     remote, remote_direction = _remote(offer, offered, local.address)
     ours = direction_of(
@@ -468,8 +516,13 @@ def answer(
     event = _telephone_event(offered.payload_types, codec.clock_rate) if able.telephone_event else None
     if event is not None and able.telephone_event is not None:
         event = msgspec.structs.replace(event, fmtp=able.telephone_event.fmtp)
+    # Not with a browser: every Chromium offers noise and would fall silent for it, where nobody asked that of it, and beside a party that
+    # takes none, noise would have to be made of what could have been passed on.
+    noise = _comfort_noise(offered.payload_types, codec.clock_rate) if local.dtls is None else None
     ptime = offered.ptime or able.ptime_ms
-    formats, attributes = _formats((msgspec.structs.replace(codec, fmtp=None),), event, ptime, ours)
+    # What we say of a codec is ours: RFC 7587 §7.1 declares, it does not negotiate.
+    beside = tuple(one for one in (noise, event) if one is not None)
+    formats, attributes = _formats((msgspec.structs.replace(codec, fmtp=our_codec.fmtp),), beside, ptime, ours)
     dtls: webrtc.Agreed | None = None
     common: tuple[Attribute, ...] = ()
     if local.dtls is None:
@@ -497,7 +550,10 @@ def answer(
     if previous is not None:
         description = revised(previous, description)
     number = event.number if event else None
-    audio = _negotiated(offered, remote, ours, codec, codec.number, number, number, ptime, mux=is_muxed, srtp=keys, dtls=dtls)
+    hush = noise.number if noise else None
+    audio = _negotiated(
+        offered, remote, ours, codec, codec.number, (number, number), (hush, hush), ptime, mux=is_muxed, srtp=keys, dtls=dtls
+    )
     return Answered(description, audio)
 
 
@@ -517,7 +573,7 @@ def _chosen(offered: tuple[PayloadType, ...], answered: tuple[PayloadType, ...])
     """The first format of an answer that we offered, as (theirs, ours)."""
     for theirs in answered:
         for ours in offered:
-            if ours.same_format(theirs) and not ours.is_telephone_event:
+            if ours.same_format(theirs) and not ours.is_telephone_event and not ours.is_comfort_noise:
                 return theirs, ours
     return None
 
@@ -573,14 +629,16 @@ def read_answer(offer: SessionDescription, answered: SessionDescription, *, is_p
     )
     own_event = _telephone_event(offered, send.clock_rate)
     their_event = _telephone_event(theirs.payload_types, send.clock_rate) if own_event else None
+    own_noise = _comfort_noise(offered, send.clock_rate)
+    their_noise = _comfort_noise(theirs.payload_types, send.clock_rate) if own_noise else None
     audio = _negotiated(
         theirs,
         remote,
         direction,
         send,
         receive.number,
-        their_event.number if their_event else None,
-        own_event.number if own_event and their_event else None,
+        (their_event.number if their_event else None, own_event.number if own_event and their_event else None),
+        (their_noise.number if their_noise else None, own_noise.number if own_noise and their_noise else None),
         theirs.ptime or ours.ptime or DEFAULT_PTIME_MS,
         mux=theirs.rtcp_mux and ours.rtcp_mux,
         srtp=keys,
@@ -602,8 +660,8 @@ def _negotiated(
     direction: Direction,
     codec: PayloadType,
     receive_payload_type: int,
-    telephone_event: int | None,
-    receive_telephone_event: int | None,
+    events: tuple[int | None, int | None],
+    noise: tuple[int | None, int | None],
     ptime_ms: int,
     *,
     mux: bool,
@@ -615,8 +673,10 @@ def _negotiated(
     return NegotiatedAudio(
         codec=codec,
         receive_payload_type=receive_payload_type,
-        telephone_event=telephone_event,
-        receive_telephone_event=receive_telephone_event,
+        telephone_event=events[0],
+        receive_telephone_event=events[1],
+        comfort_noise=noise[0],
+        receive_comfort_noise=noise[1],
         ptime_ms=min(ptime_ms, theirs.maxptime or ptime_ms),
         remote_address=address,
         remote_port=theirs.port,

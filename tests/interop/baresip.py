@@ -37,7 +37,7 @@ jitter_buffer_delay 1-5
 module_path {modules}
 module g711.so
 module g722.so
-module srtp.so
+{more}module srtp.so
 module aufile.so
 module aubridge.so
 module sndfile.so
@@ -66,13 +66,14 @@ def ports() -> tuple[int, int]:
 class Baresip:
     """One running baresip; `async with` it."""
 
-    def __init__(self, folder: Path, sip: int, control: int, account: str, frequency: float) -> None:
+    def __init__(self, folder: Path, sip: int, control: int, account: str, frequency: float, *, modules: tuple[str, ...] = ()) -> None:
         needs_baresip()
         folder.mkdir(parents=True)
         self.folder = folder
         self._control = control
         tone_file(folder / "tone.wav", frequency)
-        (folder / "config").write_text(CONFIG.format(sip=sip, control=control, folder=folder, modules=MODULES))
+        more = "".join(f"module {each}\n" for each in modules)
+        (folder / "config").write_text(CONFIG.format(sip=sip, control=control, folder=folder, modules=MODULES, more=more))
         (folder / "accounts").write_text(account + "\n")
         (folder / "contacts").write_text("")
         self._events: list[dict] = []
@@ -145,20 +146,23 @@ class Baresip:
         rate = int.from_bytes(octets[24:28], "little")
         return level_dbfs(np.frombuffer(octets[44 + 2 * rate : 44 + 4 * rate], dtype="<i2"))
 
+    def _samples(self) -> np.ndarray:
+        """What it heard, of two channels the left one."""
+        octets = self._heard()
+        channels = int.from_bytes(self._file("dec")[22:24], "little")
+        return np.frombuffer(octets[self._forgotten : len(octets) // (2 * channels) * 2 * channels], dtype="<i2")[::channels]
+
     def heard_hz(self) -> float | None:
         """The strongest frequency in the last second that this phone heard."""
-        octets = self._heard()
-        samples = np.frombuffer(octets[self._forgotten : len(octets) // 2 * 2], dtype="<i2")
+        samples = self._samples()
         rate = self.heard_rate()
         found = dominant_hz(samples[-rate:])  # which reckons with 8 kHz
         return None if found is None else found * rate / 8000
 
     def heard_dbfs(self) -> float:
         """How loud that was."""
-        octets = self._heard()
-        samples = np.frombuffer(octets[self._forgotten : len(octets) // 2 * 2], dtype="<i2")
-        return level_dbfs(samples[-self.heard_rate() :])
+        return level_dbfs(self._samples()[-self.heard_rate() :])
 
     def heard_rate(self) -> int:
-        """Samples a second of what this phone writes down: 16 000 in G.722."""
+        """Samples a second of what this phone writes down: 16 000 in G.722, 48 000 in Opus."""
         return int.from_bytes(self._file("dec")[24:28], "little")

@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from media import framing
-from media.codecs import CODECS, decoder_at, encoder_at, octets_in
+from media.codecs import CODECS, clock_scale, decoder_at, encoder_at
 from media.control import ArrangeAudio, AskStatus, CloseLeg, DescribeLeg, Greeting, LegClosed, LegOpened, OpenLeg, Shutdown, Status
 from media.io import control_socket
 from media.rtp import packet as rtp
 from media.rtp import rtcp
 from media.rtp.packet import RtpPacket
+from tests.media.codecs.packets import packets_of
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DEADLINE_S = 10.0
@@ -52,13 +53,12 @@ def talk(audio, *, frames, lose=None):
         lose: far end and number of a packet -> whether it is lost on the way.
     Returns: when the last packets were over, on the monotonic clock: a machine that is busy wakes us later.
     """
-    encoded = {far_end: far_end.encoder.encode(samples) for far_end, samples in audio.items()}
+    encoded = {far_end: far_end.packets(samples) for far_end, samples in audio.items()}
     begin = last = time.monotonic()
     for number in range(frames):
         last = time.monotonic()
-        for far_end, octets in encoded.items():
-            at = number * 160 % len(octets)
-            packet = far_end.packet(octets[at : at + 160])
+        for far_end, payloads in encoded.items():
+            packet = far_end.packet(payloads[number % len(payloads)])
             if lose is None or not lose(far_end, number):
                 far_end.send(packet)
         select.select([], [], [], max(0.0, begin + (number + 1) * 0.02 - time.monotonic()))
@@ -96,14 +96,14 @@ class FarEnd:
         """From now on; describe it anew."""
         self.codec = codec
         self.payload_type = CODECS[codec].payload_type
-        self.frame_octets = octets_in(CODECS[codec], 160)
+        self.scale = clock_scale(CODECS[codec])
         self.encoder, self.decoder = encoder_at(CODECS[codec], 8000), decoder_at(CODECS[codec], 8000)
 
     @property
     def port(self):
         return self.rtp.getsockname()[1]
 
-    def packet(self, payload, *, payload_type=None, marker=False, advance=160):
+    def packet(self, payload, *, payload_type=None, marker=False, advance=None):
         """The next packet of this far end's stream."""
         made = RtpPacket(
             self.payload_type if payload_type is None else payload_type,
@@ -114,8 +114,12 @@ class FarEnd:
             marker,
         )
         self.number += 1
-        self.timestamp += advance
+        self.timestamp += 160 * self.scale if advance is None else advance
         return made
+
+    def packets(self, audio):
+        """Audio at 8 kHz as payloads of 20 ms, the next of its stream."""
+        return packets_of(CODECS[self.codec], audio, self.encoder)
 
     def send(self, packet):
         self.rtp.sendto(bytes(packet), self.target)
@@ -124,9 +128,8 @@ class FarEnd:
         """Send audio, at 8 kHz, as 20 ms packets; `pace` on absolute deadlines, else at once."""
         sent = []
         begin = time.monotonic()
-        encoded = self.encoder.encode(audio)
-        for index, at in enumerate(range(0, len(encoded), self.frame_octets)):
-            packet = self.packet(encoded[at : at + self.frame_octets])
+        for index, payload in enumerate(self.packets(audio)):
+            packet = self.packet(payload)
             if index not in lose:
                 self.send(packet)
                 sent.append(packet)

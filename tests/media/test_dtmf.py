@@ -234,3 +234,22 @@ def test_speech_of_the_prompts_is_never_taken_for_digits():
         if digits:
             heard[name] = digits
     assert heard == {}
+
+
+def test_keys_beside_opus_last_as_long_by_its_clock():
+    """RFC 4733 §2.1: by the clock of the audio; 100 ms are 4800 ticks of 48 kHz."""
+    packets = event_packets("5", 100, clock_rate=48_000)
+    assert [parse_event(packet.payload).duration for packet in packets] == [960, 1920, 2880, 3840, 4800, 4800, 4800]
+    receiver = EventReceiver(48_000)
+    digits = []
+    for number, packet in enumerate(packets):
+        digits += receiver.receive(1000, parse_event(packet.payload), 0.02 * number, number=number, marker=packet.marker)
+    assert digits == [Digit("5", 100)]
+
+
+def test_a_key_that_is_down_when_the_clock_changes_is_over():
+    receiver = EventReceiver()
+    receiver.receive(0, parse_event(event_packets("5", 100)[1].payload), 0.0, number=0, marker=True)
+    assert receiver.run_at(8000) == ()
+    assert receiver.run_at(48_000) == (Digit("5", 40),)
+    assert not receiver.is_open

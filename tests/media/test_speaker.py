@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from media.codecs import PCMA, PCMU
+from media.codecs import PCMA, PCMU, AudioCodec
 from media.dtmf import EventReceiver, event_packets, parse_event
 from media.jitter_buffer import JitterStatistics
 from media.rates import WIDE_RATE, mixing_rate
@@ -11,7 +11,7 @@ from media.rtp.packet import HEADER
 from media.speaker import Speaker
 
 
-class Wide:
+class Wide(AudioCodec):
     """A wideband codec as G.722 is one: 16 kHz, a clock of 8 kHz, an octet for two samples; and a decoder that remembers."""
 
     name, payload_type, clock_rate, rate, octets_a_second, silence = "WIDE", 99, 8000, 16_000, 8000, 0x80

@@ -21,6 +21,7 @@ from media.control import (
 )
 from media.dtmf import ToneDetector
 from media.frame import level_dbfs
+from tests.media.codecs.packets import lasts
 
 pytestmark = [pytest.mark.interop, pytest.mark.parametrize("codec", list(CODECS))]
 
@@ -35,29 +36,32 @@ def test_sounds_are_heard_one_after_the_other_at_their_frequency_and_level(rig, 
     a = rig.leg(codec)
     rig.order(Play(leg=a.name, play="p", sounds=("tone/beep", "tone/beep")))
     heard = a.hear(40)
-    assert {(packet.payload_type, len(packet.payload)) for packet in heard} == {(a.payload_type, a.frame_octets)}
-    assert {(later.timestamp - earlier.timestamp) & 0xFFFFFFFF for earlier, later in itertools.pairwise(heard)} == {160}
+    assert {packet.payload_type for packet in heard} == {a.payload_type}
+    assert lasts(CODECS[codec], [packet.payload for packet in heard]) == {160 * a.scale}
+    assert {(later.timestamp - earlier.timestamp) & 0xFFFFFFFF for earlier, later in itertools.pairwise(heard)} == {160 * a.scale}
     audio = a.audio(heard)
     for part in (audio[400:3100], audio[3600:6300]):
         assert tones.dominant_frequency(part) == pytest.approx(1000, abs=2)
         assert level_dbfs(part) == pytest.approx(
-            -18.0, abs=0.4
+            -18.0, abs=0.5
         )  # A-law to µ-law costs 0.27 dB at 1000 Hz, whose eight samples are the same ones
     assert np.abs(audio.astype(int)).max() < 7000
     assert rig.wait_for(PlayEnded).outcome == "finished"
 
 
-@pytest.mark.parametrize("ptime_ms", [10, 30])
+@pytest.mark.parametrize("ptime_ms", [10, 40])
 def test_packets_of_another_length_are_that_long(rig, codec, ptime_ms):
     a = rig.leg(codec, ptime_ms=ptime_ms, asks_ptime=True)
     rig.order(Play(leg=a.name, play="p", sounds=("tone/probe-600",)))
-    assert {len(packet.payload) for packet in a.hear(5)} == {CODECS[codec].octets_a_second * ptime_ms // 1000}
+    assert lasts(CODECS[codec], [packet.payload for packet in a.hear(5)]) == {8 * ptime_ms * a.scale}
     rig.order(Stop(leg=a.name))
+    if CODECS[codec].is_uneven:
+        return  # which is not cut for who asks for another length
     b, c = rig.leg(codec), rig.leg(codec, ptime_ms=ptime_ms, asks_ptime=True)
     rig.bridge(b, c)
     b.speak(tone(440, 6))
     heard = c.hear(120 // ptime_ms)
-    assert {len(packet.payload) for packet in heard} == {CODECS[codec].octets_a_second * ptime_ms // 1000}
+    assert lasts(CODECS[codec], [packet.payload for packet in heard]) == {8 * ptime_ms}
     assert {(later.timestamp - earlier.timestamp) & 0xFFFFFFFF for earlier, later in itertools.pairwise(heard)} == {8 * ptime_ms}
     assert tones.dominant_frequency(c.audio(heard)[200:]) == pytest.approx(440, abs=12)
 
@@ -68,7 +72,7 @@ def test_keys_are_tones_in_band_where_no_events_are_taken(rig, codec):
     heard = a.hear(10)
     line = np.zeros(16_000, dtype=np.int16)
     for packet in heard:
-        at = (packet.timestamp - heard[0].timestamp) & 0xFFFFFFFF
+        at = ((packet.timestamp - heard[0].timestamp) & 0xFFFFFFFF) // a.scale
         line[at : at + 160] = a.audio([packet])
     digits = ToneDetector().receive(line)
     assert "".join(digit.digit for digit in digits) == "5#"

@@ -124,6 +124,124 @@ class TestAnswers:
         assert refused.value.warning == 305
 
 
+CHROMIUM = "audio 40000 RTP/AVP 111 63 9 0 8 13 110 126"
+"""What a browser lists, in its order: Opus first, noise, and events at both clocks."""
+CHROMIUM_LINES = (
+    "a=rtpmap:111 opus/48000/2",
+    "a=fmtp:111 minptime=10;useinbandfec=1",
+    "a=rtpmap:63 red/48000/2",
+    "a=rtpmap:13 CN/8000",
+    "a=rtpmap:110 telephone-event/48000",
+    "a=rtpmap:126 telephone-event/8000",
+)
+OPUS_ALONE = (
+    "audio 40000 RTP/AVP 96 97",
+    "a=rtpmap:96 opus/48000/2",
+    "a=fmtp:96 useinbandfec=1;usedtx=1",
+    "a=rtpmap:97 telephone-event/8000",
+)
+
+
+class TestOpus:
+    """RFC 7587: never by default, and rather than refuse a call."""
+
+    def test_it_is_in_no_offer_and_no_answer_that_nobody_listed_it_for(self):
+        assert b"opus" not in media_plan.offer(OURS, (*WIDE,), 7).to_bytes()
+        assert answered(CHROMIUM, USUAL, *CHROMIUM_LINES) == "PCMU"  # their first of what is listed
+        assert answered(CHROMIUM, WIDE, *CHROMIUM_LINES) == "G722"
+
+    def test_what_has_nothing_else_is_answered_with_it_and_with_what_we_like(self):
+        description, plan = media_plan.answer(described(*OPUS_ALONE), OURS, USUAL, 1)
+        assert description.to_bytes().endswith(
+            b"m=audio 30000 RTP/AVP 96\r\na=rtpmap:96 opus/48000/2\r\na=fmtp:96 minptime=10;useinbandfec=1\r\na=ptime:20\r\na=sendrecv\r\n"
+        )
+        told = plan.describe("l", 0.0)
+        assert (told.codec, told.payload_type, told.fmtp) == ("opus", 96, "useinbandfec=1;usedtx=1")
+        assert told.telephone_event is None  # RFC 4733 §2.1: the one that is there has another clock
+        assert framing.request_reader().feed(framing.encode(told)) == [told]
+
+    @pytest.mark.parametrize(("listed", "events"), [(("opus",), 110), (USUAL, 126)])
+    def test_of_two_telephone_events_the_one_with_the_codecs_clock_is_answered(self, listed, events):
+        offered = described(CHROMIUM, *CHROMIUM_LINES) if listed == USUAL else described(CHROMIUM.replace(" 0 8", ""), *CHROMIUM_LINES)
+        plan = media_plan.answer(offered, OURS, listed, 1)[1]
+        assert plan.describe("l", 0.0).telephone_event == events
+
+    def test_it_is_offered_where_it_is_listed_with_events_of_both_clocks(self):
+        offer = media_plan.offer(OURS, ("opus", "PCMA"), 7)
+        assert formats(offer) == ("111", "8", "101", "110")
+        for line in ("rtpmap:111 opus/48000/2", "fmtp:111 minptime=10;useinbandfec=1", "rtpmap:110 telephone-event/48000", "fmtp:110 0-16"):
+            assert f"a={line}\r\n".encode() in offer.to_bytes()
+        assert formats(media_plan.offer(OURS, ("opus",), 7)) == ("111", "110")
+
+    def test_an_answer_in_it_has_the_events_of_its_clock(self):
+        offer = media_plan.offer(OURS, ("opus", "PCMA"), 7)
+        lines = (
+            "a=rtpmap:111 opus/48000/2",
+            "a=fmtp:111 maxplaybackrate=8000",
+            "a=rtpmap:110 telephone-event/48000",
+            "a=rtpmap:101 telephone-event/8000",
+        )
+        told = media_plan.agreed(offer, described("audio 40000 RTP/AVP 111 101 110", *lines).to_bytes()).describe("l", 0.0)
+        assert (told.codec, told.telephone_event, told.fmtp) == ("opus", 110, "maxplaybackrate=8000")
+
+    @pytest.mark.parametrize(
+        ("fmtp", "asked", "sent"), [("minptime=10", 10, 10), ("minptime=40; usedtx=1", 20, 40), ("minptime=x", 20, 20), ("", 60, 60)]
+    )
+    def test_packets_are_no_shorter_than_it_bears(self, fmtp, asked, sent):
+        lines = (*OPUS_ALONE[1:2], *([f"a=fmtp:96 {fmtp}"] if fmtp else []), f"a=ptime:{asked}")
+        assert media_plan.answer(described("audio 40000 RTP/AVP 96", *lines), OURS, USUAL, 1)[1].describe("l", 0.0).ptime_ms == sent
+
+    def test_a_number_keeps_its_meaning_within_a_session(self):
+        """RFC 3264 §8.3.2: they have Opus at 96, and at 111 events, where ours would be Opus."""
+        lines = ("a=rtpmap:96 opus/48000/2", "a=rtpmap:111 telephone-event/48000")
+        ours, _ = media_plan.answer(described("audio 40000 RTP/AVP 96 111", *lines), OURS, ("opus",), 1)
+        again = media_plan.offer(OURS, ("opus", "PCMA"), 7, ours)
+        assert formats(again) == ("96", "8", "101", "111")
+        lines = ("a=rtpmap:0 PCMU/8000", "a=rtpmap:111 telephone-event/8000")
+        ours, _ = media_plan.answer(described("audio 40000 RTP/AVP 0 111", *lines), OURS, USUAL, 1)
+        assert formats(media_plan.offer(OURS, ("opus", "PCMU"), 7, ours)) == ("127", "0", "111", "110")
+
+
+class TestComfortNoise:
+    """RFC 3389: taken from whoever offers it, offered where it is listed."""
+
+    def test_it_is_answered_where_it_is_offered_and_told_to_the_worker(self):
+        description, plan = media_plan.answer(
+            described("audio 40000 RTP/AVP 8 13 101", "a=rtpmap:101 telephone-event/8000"), OURS, USUAL, 1
+        )
+        assert formats(description) == ("8", "13", "101")
+        assert b"a=rtpmap:13 CN/8000\r\n" in description.to_bytes()
+        told = plan.describe("l", 0.0)
+        assert (told.comfort_noise, told.receive_comfort_noise) == (13, 13)
+        assert framing.request_reader().feed(framing.encode(told)) == [told]
+
+    def test_it_is_the_one_with_the_codecs_clock(self):
+        lines = ("a=rtpmap:105 CN/16000", "a=rtpmap:106 CN/8000")
+        _, plan = media_plan.answer(described("audio 40000 RTP/AVP 9 105 106", *lines), OURS, WIDE, 1)
+        assert plan.describe("l", 0.0).comfort_noise == 106
+        _, plan = media_plan.answer(described("audio 40000 RTP/AVP 9 105", *lines), OURS, WIDE, 1)
+        assert plan.describe("l", 0.0).comfort_noise is None
+
+    def test_it_is_offered_where_it_is_listed_and_may_be_left_out_of_the_answer(self):
+        offer = media_plan.offer(OURS, ("PCMA", "CN"), 7)
+        assert formats(offer) == ("8", "13", "101")
+        taken = media_plan.agreed(offer, described("audio 40000 RTP/AVP 8 13").to_bytes()).describe("l", 0.0)
+        assert (taken.codec, taken.comfort_noise) == ("PCMA", 13)
+        assert media_plan.agreed(offer, described("audio 40000 RTP/AVP 8").to_bytes()).describe("l", 0.0).comfort_noise is None
+        assert formats(media_plan.offer(OURS, ("opus", "CN"), 7)) == ("111", "110")  # which has no use for it
+        assert formats(media_plan.moved(offer, OURS, "PCMA")) == ("8", "13", "101")
+
+    def test_it_is_no_codec(self):
+        offer = media_plan.offer(OURS, ("PCMA", "CN"), 7)
+        with pytest.raises(media_plan.NoCommonMedia):
+            media_plan.agreed(
+                offer, b"v=0\r\no=- 1 1 IN IP4 127.0.0.9\r\ns=-\r\nc=IN IP4 127.0.0.9\r\nt=0 0\r\nm=audio 40000 RTP/AVP 13\r\n"
+            )
+        with pytest.raises(ValueError, match="at least one"):
+            codecs.check(("CN",))
+        assert codecs.check(("PCMA", "CN")) == ("PCMA", "CN")
+
+
 class TestOneRowMore:
     """A codec is its file and one row of the registry: everything between SDP and the worker knows it then."""
 

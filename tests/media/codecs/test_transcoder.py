@@ -5,7 +5,7 @@ import pytest
 
 from media import tones
 from media.codecs import CODECS, G722, PCMA, PCMU, Transcoder, decoder_at, encoder_at
-from media.codecs.base import ticks_in
+from tests.media.codecs.packets import lasts, packets_of
 
 SETTLED = slice(4000, 12_000)
 
@@ -38,12 +38,26 @@ def test_a_tone_keeps_its_level_from_g722_to_g711_and_back(narrow):
 @pytest.mark.parametrize(("source", "target"), [(source, target) for source in CODECS for target in CODECS])
 def test_packets_keep_their_time_and_their_place_in_the_stream(source, target):
     one, other = CODECS[source], CODECS[target]
-    wire = encoder_at(one, 8000).encode(tones.tone((440,), 0.4))
-    octets = one.octets_a_second // 50
+    wire = packets_of(one, tones.tone((440,), 0.4))
     by_packet = Transcoder(one, other)
-    packets = [by_packet.transcode(wire[at : at + octets]) for at in range(0, len(wire), octets)]
-    assert {ticks_in(other, len(packet)) for packet in packets} == {160}
-    assert b"".join(packets) == Transcoder(one, other).transcode(wire)
+    packets = [by_packet.transcode(payload) for payload in wire]
+    assert lasts(other, packets) == {other.clock_rate // 50}
+    if not one.is_uneven and not other.is_uneven:
+        assert b"".join(packets) == Transcoder(one, other).transcode(b"".join(wire))
+
+
+@pytest.mark.parametrize(("source", "target"), [(source, target) for source in CODECS for target in CODECS])
+def test_a_tone_is_the_same_tone_in_every_other_codec(source, target):
+    """Every pair there is: pitch to 1 Hz, level to half a decibel, and whatever else there is 20 dB below it."""
+    one, other = CODECS[source], CODECS[target]
+    transcoder, decoder = Transcoder(one, other), decoder_at(other, 8000)
+    heard = [decoder.decode(transcoder.transcode(payload)) for payload in packets_of(one, tones.tone((1000,), 2.0, -18.0))]
+    audio = np.concatenate(heard)
+    assert audio.size == 16_000
+    assert tones.dominant_frequency(audio[SETTLED]) == pytest.approx(1000, abs=1)
+    level, snr = tone_in(audio)
+    assert level == pytest.approx(-18.0, abs=0.5)
+    assert snr > 20
 
 
 def test_a_codec_at_its_own_rate_is_used_as_it_is():

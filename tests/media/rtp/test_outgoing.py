@@ -117,6 +117,17 @@ def test_sender_report_counts_what_was_sent():
     assert sent.stream.timestamp_now(0.03) == sent.stream.timestamp + 80
 
 
+def test_by_another_clock_time_goes_on_in_its_ticks():
+    """Opus (RFC 7587 §4.1): a pause of 100 ms is 4800 ticks, and 10 ms after the newest packet the report says 480 more than it."""
+    sent = Sent()
+    sent.audio(0.0, begins=True)
+    sent.stream.run_at(48_000)
+    before = sent.stream.timestamp
+    sent.stream.audio(sent.buffer, 111, 960, 0.1, begins=True)
+    assert (sent.stream.timestamp - before) & 0xFFFFFFFF == 4800
+    assert sent.stream.timestamp_now(0.11) == sent.stream.timestamp + 480
+
+
 steps = st.lists(st.sampled_from(["relay_a", "relay_b", "prompt", "digit", "break"]), max_size=60)
 
 

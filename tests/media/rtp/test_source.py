@@ -135,3 +135,18 @@ def test_sequence_distance_undoes_addition(number, step):
 @given(st.integers(0, 0xFFFFFFFF), st.integers(-(2**31), 2**31 - 1))
 def test_timestamp_distance_undoes_addition(timestamp, step):
     assert timestamp_distance((timestamp + step) & 0xFFFFFFFF, timestamp) == step
+
+
+def test_jitter_is_measured_by_the_sources_own_clock():
+    """A.8 by hand: 960 ticks in 20 ms are no jitter at 48 kHz; 5 ms late are 240 ticks, of which a sixteenth counts."""
+    source = Source(1, 0, 48_000)
+    for number in range(10):
+        source.receive(number, 960 * number, 0.02 * number)
+    assert source.interarrival_jitter == pytest.approx(0, abs=1e-6)
+    source.receive(10, 9600, 0.205)
+    assert source.interarrival_jitter == pytest.approx(15)
+    source.run_at(8000)
+    assert source.interarrival_jitter == 0
+    source.receive(11, 9760, 0.225)
+    source.receive(12, 9920, 0.245)
+    assert source.interarrival_jitter == pytest.approx(0, abs=1e-6)

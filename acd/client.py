@@ -29,6 +29,8 @@ from acd.service import (
     OpenTenant,
     OwnersOf,
     Parts,
+    PassOf,
+    PhonePass,
     QuoteOf,
     Recount,
     RegisteredIn,
@@ -147,6 +149,10 @@ class VoiceClient:
         second.
         """
         return self._bus.subscribe(events_of(tenant), state_of(tenant))
+
+    async def phone_pass(self, tenant: TenantId, agent: AgentId) -> PhonePass:
+        """See `PassOf`."""
+        return await self._bus.request(of_tenant(tenant), PassOf(tenant=tenant, agent=agent))
 
     async def shown(self, tenant: TenantId, agent: AgentId, contact: ContactId) -> None:
         """See `Shown`."""

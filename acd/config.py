@@ -89,6 +89,8 @@ class VoiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What phones are offered, in this order; what they offer is answered with one of these or G.711, else with what there is."""
     answer_within_s: float = 5.0
     """How long a desk waits for the phone that it has asked to take a call."""
+    phone_pass_s: int = 3600
+    """How long a page may register and call with what it was given for it (`acd.passes`)."""
     session_refresh_s: int = 1800
     """Session timers (RFC 4028): a peer that vanished is noticed within this time; 0 off, else at least 90."""
     media_silence_s: float = 60.0

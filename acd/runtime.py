@@ -17,7 +17,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -47,7 +47,7 @@ from acd.ledger import Late
 from acd.numbers import is_private, normalise
 from acd.platform import Lookup, PinCheck
 from acd.resolve import problems_after, reaches, resolved
-from acd.service import LiveAt, ScreenPop, Sighting, Spending, TenantSetup, TenantState, events_of, state_of
+from acd.service import LiveAt, PhonePass, ScreenPop, Sighting, Spending, TenantSetup, TenantState, events_of, state_of
 from acd.sink import CdrSink, Home, Homes
 from acd.switch.addresses import reach
 from acd.switch.lines import Lines
@@ -65,8 +65,9 @@ from billing_cdr.tariff import Plan
 from media.client import MediaPlane, PlaneReport
 from media.control import Held, LegClosed, RecordingEnded
 from media.errors import MediaError
-from sip.flow import Flow
+from sip.flow import WEBSOCKETS, Flow
 from sip.io.driver import SipEndpoint
+from sip.io.websocket import Receive, Scope, Send, WebSockets
 from sip.overload import Verdict
 
 log = logging.getLogger(__name__)
@@ -83,6 +84,8 @@ BIND_WITHIN_S = 2.0
 """A predecessor that was asked to leave closes its sockets within milliseconds; its last connections take longer."""
 RECOUNT_S = 0.05
 DIGEST_SECRET_OCTETS = 32
+PAGES: Final = tuple([(name, "", 0) for name in sorted(WEBSOCKETS)])
+"""Whose sockets are handed to us (`Voice.serve_page`): nothing is bound."""
 SIP_COUNTERS = ("requests_sent_anew", "session_refreshes_refused", "sessions_kept_unrefreshed")
 DENIALS = ("requests_denied", "audio_addresses_denied", "calls_refused_for_budget", "calls_refused_for_class", "pins_refused")
 """Counters that are shown before they count: an alarm is set on them beforehand."""
@@ -171,6 +174,7 @@ class Voice:
         """Kind of SIP event -> who takes it; the rest is for whoever reads traces."""
         self.sip: SipPort
         self._endpoint: SipEndpoint
+        self._pages: dict[str, WebSockets]
         self._certificate: SipCertificate | None = None
         """Where TLS is listened on."""
         self._certifying: asyncio.Task[None] | None = None
@@ -229,7 +233,7 @@ class Voice:
         listen = [(listen.transport, listen.host, listen.port) for listen in self._settings.listen]
         self._endpoint = SipEndpoint(
             user_agent,
-            listen=listen,
+            listen=[*listen, *PAGES],
             on_event=self._on_sip,
             may_reach=self._may_send,
             on_denied=self._on_denied,
@@ -245,6 +249,8 @@ class Voice:
         except OSError as error:
             where = ", ".join(f"{transport} {host}:{port}" for transport, host, port in listen)
             raise OSError(f"SIP addresses {where}: {error.strerror or error}") from error
+        of = self._endpoint.transports.of
+        self._pages = {name: one for name in WEBSOCKETS for one in of(name).values() if isinstance(one, WebSockets)}
         self.sip = SipPort(user_agent, self._endpoint)
         self.switch.attach(self.sip)
         self.lines.attach(self.sip)
@@ -255,7 +261,23 @@ class Voice:
     @property
     def listening(self) -> tuple[tuple[str, str, int], ...]:
         """Transport, host and port of every SIP socket that is open."""
-        return tuple(self._endpoint.addresses)
+        return tuple([one for one in self._endpoint.addresses if one[0] not in WEBSOCKETS])
+
+    async def serve_page(self, scope: Scope, receive: Receive, send: Send, tenant: TenantId, agent: AgentId) -> None:
+        """SIP over a WebSocket (RFC 7118) that somebody takes on their HTTP port, until it ends (`sip.io.websocket`); whoever ends it from
+        there cancels this and closes it.
+
+        Args:
+            scope, receive, send: of ASGI, before the WebSocket is accepted.
+            tenant, agent: who has opened it, and has proved that.
+        Raises: UnknownName: the agent has no phone, or the tenant is not open.
+        """
+        self._exchange(tenant)
+        opened_by = self.phones.aor_of(tenant, agent)
+        await self._pages[scope["scheme"]].serve(scope, receive, send, opened_by)
+
+    def phone_pass(self, tenant: TenantId, agent: AgentId) -> PhonePass:
+        return self.phones.pass_of(tenant, agent)
 
     def _on_unresolved(self, flow: Flow, error: OSError) -> None:
         self.lines.unresolved(flow.remote[0], error)
@@ -888,6 +910,8 @@ class Voice:
     def stopping(self) -> None:
         """`close` will come soon: what ends by itself from now on, a media worker that got the same signal, is not missed."""
         self._stopping = True
+        for pages in self._pages.values():  # whoever has their port closes them before we leave: a successor goes on with what they carry
+            pages.stop_reading()
         self._media.stopping()
 
     async def leave(self) -> None:

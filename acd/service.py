@@ -436,6 +436,30 @@ class Decisions(Request[list[dict[str, Any]]], frozen=True):
     contact: ContactId
 
 
+class PhonePass(msgspec.Struct, frozen=True, kw_only=True):
+    """What a page logs an agent's phone in with, over a WebSocket that this agent has opened."""
+
+    uri: str
+    """Address of record, `sip:anna@acme.example`: what it registers, and calls from."""
+    login: str
+    """User name of the digest (RFC 7616 §3.4)."""
+    password: str
+    realm: str
+    expires_at: int
+    """Epoch seconds: from then on it is refused; what is registered stays."""
+
+    def __repr__(self) -> str:
+        """Without the password."""
+        return f"PhonePass(uri={self.uri!r}, login={self.login!r})"
+
+
+class PassOf(Request[PhonePass], frozen=True):
+    """A new pass for the phone of an agent; refused: UnknownName: the agent has none."""
+
+    tenant: TenantId
+    agent: AgentId
+
+
 class Shown(Request[None], frozen=True):
     """Every desk of the agent has been told who it is (`ScreenPop`), or there is none: the phone may ring."""
 
@@ -516,6 +540,7 @@ Requests = (
     | Describe
     | WhyWaits
     | Decisions
+    | PassOf
     | Shown
     | WhoIs
     | CheckPin

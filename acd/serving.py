@@ -27,6 +27,8 @@ from acd.service import (
     OpenTenant,
     OwnersOf,
     Parts,
+    PassOf,
+    PhonePass,
     QuoteOf,
     Recount,
     RegisteredIn,
@@ -61,6 +63,7 @@ class Served(Protocol):
     def parts(self, tenant: TenantId) -> dict[CallId, tuple[AgentId, ...]]: ...
     def describe(self, tenant: TenantId) -> dict[str, Any]: ...
     def why_waiting(self, tenant: TenantId, contact: ContactId) -> dict[str, Any]: ...
+    def phone_pass(self, tenant: TenantId, agent: AgentId) -> PhonePass: ...
     def shown(self, tenant: TenantId, agent: AgentId, contact: ContactId) -> None: ...
     def may_reach(self, host: str) -> bool: ...
     def is_own(self, host: str) -> bool: ...
@@ -92,6 +95,7 @@ def serve(voice: Served, bus: Bus) -> Callable[[], None]:
         Parts: lambda asked: voice.parts(asked.tenant),
         Describe: lambda asked: voice.describe(asked.tenant),
         WhyWaits: lambda asked: voice.why_waiting(asked.tenant, asked.contact),
+        PassOf: lambda asked: voice.phone_pass(asked.tenant, asked.agent),
         Shown: lambda asked: voice.shown(asked.tenant, asked.agent, asked.contact),
         MayReach: lambda asked: voice.may_reach(asked.host),
         IsOwn: lambda asked: voice.is_own(asked.host),

@@ -11,12 +11,15 @@ import msgspec
 from acd.clock import Clock
 from acd.config import VoiceSettings
 from acd.core import inputs as inp
+from acd.core.errors import UnknownName
 from acd.core.ids import AgentId, TenantId
 from acd.core.inputs import Input
 from acd.core.state.values import Binding as KnownBinding
 from acd.directory import Directory, Nobodys, device_aor
 from acd.guard import Guard, SipGuard
 from acd.numbers import is_emergency
+from acd.passes import Login, Passes, read_login
+from acd.service import Device, PhonePass
 from acd.switch.addresses import LocalAddresses
 from acd.switch.callers import Arrival, arrival
 from acd.switch.causes import FORKED, TIMED_OUT
@@ -28,7 +31,7 @@ from acd.wire_text import LONGEST_LINE, fit_or_none
 from sip import events as sip_events
 from sip.classified import CHALLENGE, Classified
 from sip.config import UserAgentConfig
-from sip.digest import Account, Authenticator
+from sip.digest import Account, Algorithm, Authenticator, ha1
 from sip.flow import Flow, HostPort
 from sip.message import Request
 from sip.overload import OverloadPolicy
@@ -73,6 +76,7 @@ class Phones:
     def user_agent(self, digest_secret: bytes) -> UserAgent:
         """The SIP engine with our policies in it."""
         settings = self._settings
+        self._passes = Passes(digest_secret)
         self.registrar = Registrar(
             self._canonical_aor,
             RegistrarPolicy(
@@ -113,10 +117,10 @@ class Phones:
     def _classify(self, request: Request, flow: Flow) -> Classified:
         """What comes from a trunk's source is a trunk call, whatever its From: no tenant's device names are looked at for another's calls.
 
-        A phone that has registered from there goes on proving itself. All others are challenged, so nobody learns from the
-        answer whether a user exists.
+        A phone that has registered from there goes on proving itself, and so does every page. All others are challenged, so nobody learns
+        from the answer whether a user exists.
         """
-        found = arrival(self._directory, request, flow)
+        found = None if flow.is_websocket else arrival(self._directory, request, flow)
         if found is None:
             return CHALLENGE
         if not isinstance(found, Nobodys) and found.by_contact:
@@ -155,24 +159,66 @@ class Phones:
                 return None
             urgent = request.method == "INVITE" and is_emergency(written(request.uri))
             return self._shares.of_phone(found[0], found[1].username, urgent=urgent)
+        if flow.is_websocket:
+            return None  # whatever else comes from that address
         came = arrival(self._directory, request, flow) if classified is None else classified.found
         if not isinstance(came, Arrival):
             return None
         urgent = request.method == "INVITE" and is_emergency(came.called) and self._directory.is_internal(came.tenant, came.line.id)
         return self._shares.of_trunk(came.tenant, came.line.id, urgent=urgent)
 
-    def _account(self, request: Request, login: str, _realm: str, algorithm: str) -> Account | None:
+    def _account(self, request: Request, login: str, realm: str, algorithm: str) -> Account | None:
         """Who proves itself by `login`, and what its digest must be made of; the account's name is the device's address of record."""
         speaks_for = request.to if request.method == "REGISTER" else request.from_
         found = self._directory.account(login, speaks_for.uri.host or "")
         if found is None:
-            return None
+            passed = read_login(login)
+            return None if passed is None else self._account_of_pass(passed, speaks_for.uri, realm, algorithm)
         tenant, device, is_long = found
         if algorithm == "SHA-256":
             digest = device.long_sha256 if is_long else device.ha1_sha256
         else:
             digest = device.long_md5 if is_long else device.ha1_md5
         return None if digest is None else Account(device_aor(tenant, device.username), digest)
+
+    def _account_of_pass(self, login: Login, speaks_for: Uri, realm: str, algorithm: str) -> Account | None:
+        """Of a page: it is good for the device that it names, which must be the one that the request speaks for, over its own WebSocket."""
+        found = self._directory.account(login.username, speaks_for.host or "")
+        if found is None or speaks_for.user != login.username:
+            return None
+        tenant, device, _ = found
+        name = device_aor(tenant, device.username)
+        kind: Algorithm = "SHA-256" if algorithm == "SHA-256" else "MD5"
+        digest = ha1(str(login), realm, self._passes.password(login, name), kind)
+        return Account(name, digest, is_for_own_flow=True, is_over=self._clock() >= login.until)
+
+    def pass_of(self, tenant: TenantId, agent: AgentId) -> PhonePass:
+        """A new pass for the phone of an agent.
+
+        Raises: UnknownName: the agent has none.
+        """
+        device = self._device_of(tenant, agent)
+        login = Login(device.username, int(self._clock()) + self._settings.phone_pass_s, os.urandom(8).hex())
+        return PhonePass(
+            uri=f"sip:{device.username}@{self._directory.setups[tenant].domain or self._settings.realm}",
+            login=str(login),
+            password=self._passes.password(login, device_aor(tenant, device.username)),
+            realm=self._settings.realm,
+            expires_at=login.until,
+        )
+
+    def aor_of(self, tenant: TenantId, agent: AgentId) -> str:
+        """Address of record of an agent's phone.
+
+        Raises: UnknownName: the agent has none.
+        """
+        return device_aor(tenant, self._device_of(tenant, agent).username)
+
+    def _device_of(self, tenant: TenantId, agent: AgentId) -> Device:
+        device = self._directory.device_of(tenant, agent)
+        if device is None:
+            raise UnknownName("phone of agent", agent)
+        return device
 
     def _tenant_of(self, account: str) -> str | None:
         found = self._directory.device_at(account)

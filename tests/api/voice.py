@@ -31,6 +31,7 @@ from acd.service import (
     Account,
     LiveAt,
     LiveEvent,
+    PhonePass,
     ScreenContext,
     ScreenPop,
     Sighting,
@@ -162,6 +163,14 @@ class EngineVoice:
     def sightings(self) -> tuple[Sighting, ...]:
         seen, self.seen = tuple(self.seen), []
         return seen
+
+    def phone_pass(self, tenant: TenantId, agent: AgentId) -> PhonePass:
+        assert_nothing_is_held("phone_pass")
+        if agent not in {one.agent for one in self.setups[tenant].devices}:
+            raise UnknownName("phone of agent", agent)
+        return PhonePass(
+            uri=f"sip:{agent}@{tenant}", login=f"{agent}.1790000000.0", password="secret", realm="fernamt", expires_at=1790000000
+        )
 
     def sends_to(self, network: str) -> frozenset[TenantId]:
         return self.sent_to.get(network, frozenset())

@@ -38,7 +38,7 @@ from api.kit.outbox import openapi as webhooks
 from api.kit.permissions import Permission, told
 from api.metrics import Metrics
 from api.security import RefuseBanned
-from api.services import Services
+from api.services import ServePage, Services
 from api.shared import Shared, furnish_with, shared_in
 from api.slices import SLICES
 from api.version import VERSION
@@ -48,12 +48,18 @@ WEB = Path(__file__).parent / "web"
 
 
 def create_app(
-    settings: Settings, voice: VoiceClient, databases: Databases | None = None, clock: Clock = utc_now, guard: Guard | None = None
+    settings: Settings,
+    voice: VoiceClient,
+    databases: Databases | None = None,
+    clock: Clock = utc_now,
+    guard: Guard | None = None,
+    serve_page: ServePage | None = None,
 ) -> FastAPI:
     """The application; its lifespan migrates the databases and opens every tenant in the voice service.
 
     Args:
         guard: the one of the voice service; None: one of the application's own.
+        serve_page: where SIP of pages goes; None: nowhere.
         databases: open, and closed by the caller after the voice service, which saves its last CDRs there; None: the application's own.
     """
     app = Application(
@@ -66,7 +72,8 @@ def create_app(
         redoc_url=None,
     )
     guard = guard or Guard(security.policy_of(settings))
-    furnish(app, Services(settings, databases or Databases(settings), voice, clock, guard), owns_databases=databases is None)
+    this = Services(settings, databases or Databases(settings), voice, clock, serve_page=serve_page, guard=guard)
+    furnish(app, this, owns_databases=databases is None)
     errors.install(app)
     for router in (*(router for one in SLICES.slices for router in one.routers), docs_page.router):
         app.include_router(router)

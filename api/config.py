@@ -42,6 +42,7 @@ from acd import networks
 from acd.codecs import USUAL
 from acd.logs import without_secrets
 from acd.strangers import Network
+from api.edge.origin import origin
 from api.kit.codecs import Codecs
 
 PREFIX = "FERNAMT_"
@@ -229,6 +230,10 @@ class Sip(_Group):
         return tuple((host, port and port + 1) for host, port in map(split_address, self.listen))
 
 
+def _origins(value: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(map(origin, value))
+
+
 class Http(_Group):
     """Where browsers and clients of the API reach us."""
 
@@ -262,6 +267,8 @@ class Http(_Group):
     """A connection is kept so long for another request."""
     stalled_s: float = Field(default=60.0, gt=0)
     """A client that takes nothing of its answer for so long is cut off."""
+    origins: Annotated[Listed, AfterValidator(_origins)] = ()
+    """Origins of pages elsewhere, `https://desk.example`, that may open the WebSocket of a phone; those of our own address always may."""
     token_in_query: bool = False
     """Let WebSockets bring their token as `?token=`, for clients of 0.1.0 that cannot yet do otherwise: it ends in the logs of proxies."""
 
@@ -399,6 +406,8 @@ class Phones(_Group):
     another that the house knows only where the call would be refused else."""
     answer_within_s: float = Field(default=5.0, ge=0.5, le=30)
     """How long `POST …/answer` waits for what the phone does; it is refused with 409 then."""
+    pass_s: int = Field(default=3600, ge=60, le=86_400)
+    """How long a page may register and call with what `POST /api/v1/desk/phone` has given it."""
 
     @field_validator("shows")
     @classmethod

@@ -151,6 +151,13 @@ HELP = {
         "1: the files hold a certificate that cannot be used, and the one before is in force; the log says why."
     ),
     "fernamt_sip_tls_certificate_reloads_total": "New certificates of SIP over TLS that were read while the service ran.",
+    # SIP over WebSocket
+    "fernamt_sip_websocket_connections": "Open WebSockets of phones in pages.",
+    "fernamt_sip_websocket_connections_total": "WebSockets of phones in pages that were opened.",
+    "fernamt_sip_websocket_connections_refused_total": (
+        "WebSockets of phones in pages that were refused for want of room, or since they do not offer `sip`, after their user was known."
+    ),
+    "fernamt_sip_websocket_connections_cut_off_total": "WebSockets that were given up since their page did not read.",
     # media workers
     "fernamt_media_legs": "Parties whose audio a media worker carries.",
     "fernamt_media_bridges": "Pairs of parties whose audio is relayed to each other, by media worker.",

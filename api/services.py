@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
+
+from starlette.types import Receive, Scope, Send
 
 from acd.client import VoiceClient
-from acd.core.ids import TenantId
+from acd.core.ids import AgentId, TenantId
 from acd.guard import Guard
 from api.config import Settings
 from api.db import Databases
@@ -64,6 +67,10 @@ class Assigned:
         return self.own_prices or (self.budget_per_hour is None and self.paid_in is None)
 
 
+ServePage = Callable[[Scope, Receive, Send, TenantId, AgentId], Coroutine[Any, Any, None]]
+"""`acd.runtime.Voice.serve_page`: the WebSocket of a phone in a page, from its handshake to its end."""
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """Made once by the composition root; found by routes through `api.shared.services`."""
@@ -72,6 +79,8 @@ class Services:
     databases: Databases
     voice: VoiceClient
     clock: Clock = utc_now
+    serve_page: ServePage | None = None
+    """None: the voice service does not run in this process. Octets of SIP go by no bus."""
     guard: Guard = field(default_factory=Guard)
     """Who may guess passwords how often: the one of the voice service, where both run in one process."""
     lane: Lane = field(default_factory=Lane)

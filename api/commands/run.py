@@ -163,6 +163,7 @@ def voice_settings(settings: Settings, *, accept_clock: bool = False) -> VoiceSe
         phone_shows=settings.phones.shows,
         phone_codecs=settings.phones.codecs,
         answer_within_s=settings.phones.answer_within_s,
+        phone_pass_s=settings.phones.pass_s,
         session_refresh_s=settings.timers.session_refresh_s,
         media_silence_s=settings.media.silence_s,
         media_info_digits=settings.media.info_digits,
@@ -280,7 +281,7 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack, signals: 
     voice = await Voice.start(voice_wanted, given, guard)
     stack.push_async_callback(_leave_or_close, voice, settings, signals)
     serve_voice(voice, bus)
-    app = create_app(settings, VoiceClient(bus), databases, guard=guard)
+    app = create_app(settings, VoiceClient(bus), databases, guard=guard, serve_page=voice.serve_page)
     serve_platform(bus, lookup_in(databases), pins_of(app))
     made.append(app)
     is_first_demo = settings.demo and not (settings.data / DEMO_FILE).exists()

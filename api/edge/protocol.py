@@ -26,7 +26,7 @@ from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
-from websockets.http11 import Response
+from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
 from api.edge.answers import HEADERS, RAW_HEADERS
@@ -38,6 +38,10 @@ log = logging.getLogger(__name__)
 
 MESSAGE_OCTETS = 16 * 1024
 """The largest WebSocket message of a client, unpacked. What clients say is not listened to (`api.telephony.stream`)."""
+SIP_PATH = "/api/v1/sip"
+SIP_MESSAGE_OCTETS = 65_535
+"""There what they say is SIP, whose messages are no larger over any transport (`sip.parser`). They are not compressed: each is a secret of
+its own beside what the far end chooses (RFC 7692 §8), and a phone speaks seldom."""
 LINE_OCTETS = 8000
 """The longest header field that the WebSocket library reads is 8192 octets with its name (`websockets.http11`)."""
 
@@ -407,6 +411,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         )
         self.lease = cast("Lease", app_state[STATE])
         self._stalled = _Stalled(config, self.loop)
+
+    def handle_connect(self, event: Request) -> None:
+        """What is no stream of events has bounds of its own."""
+        if event.path.partition("?")[0] == SIP_PATH:
+            self.conn.max_message_size, self.conn.available_extensions = SIP_MESSAGE_OCTETS, []
+        super().handle_connect(event)
 
     async def send(self, message: ASGISendEvent) -> None:
         """As uvicorn does; a refusal with a body is the end of the handshake too, and no fault of the application."""

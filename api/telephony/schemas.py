@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
@@ -258,3 +259,18 @@ class QuoteTold(Told):
     number: str
     quote: Quote | NothingCharged
     """Empty for a number inside the house: nothing is charged."""
+
+
+class PhonePassTold(Told):
+    """What a phone in a page logs in with."""
+
+    uri: str = Field(examples=["sip:anna@acme.example"])
+    """Address of record: what it registers, and calls from."""
+    login: str = Field(examples=["anna.1790000000.0123456789abcdef"])
+    """User name of the digest."""
+    password: str
+    realm: str
+    expires_at: datetime
+    """From then on it is refused; what is registered stays while the WebSocket does."""
+    websocket: str = Field(examples=["/api/v1/sip"])
+    """Path of the WebSocket that it is good for, once this user has opened it."""

@@ -10,6 +10,8 @@ from api.telephony.events import EVENTS
 from api.telephony.hub import Hubs
 from api.telephony.outgoing import CallEvents
 from api.telephony.permissions import PERMISSIONS
+from api.telephony.phone import PATH
+from api.telephony.phone import router as phone
 from api.telephony.routes import router as desk
 from api.telephony.stream import router as stream
 
@@ -33,7 +35,7 @@ _COMMANDS = frozenset(
 SLICE = Slice(
     tag="telephony",
     says="The desk's commands, the live board, decision records, live events.",
-    routers=(desk, contacts, stream),
+    routers=(desk, contacts, stream, phone),
     permissions=PERMISSIONS,
     personal={
         "getLive": "live",
@@ -45,9 +47,13 @@ SLICE = Slice(
         "getCallback": "callback",
     },
     impersonal=frozenset({"getQuote"}),  # a price; the number is the asker's own
+    answered={"givePhonePass": "phone"},
     unanswered=_COMMANDS,
-    unrecorded=dict.fromkeys(_COMMANDS, "A command to the exchange: its journal keeps it, with what became of it."),
-    sockets={"/api/v1/events": "live", "/api/v1/board": "live"},
+    unrecorded={
+        **dict.fromkeys(_COMMANDS, "A command to the exchange: its journal keeps it, with what became of it."),
+        "givePhonePass": "Nothing changes: a pass is computed, and that it was given out stands there as a read.",
+    },
+    sockets={"/api/v1/events": "live", "/api/v1/board": "live", PATH: "phone"},
     parts=(lambda _: Boards(Hubs()), _events),
     events=EVENTS,
 )

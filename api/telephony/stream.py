@@ -42,21 +42,26 @@ REASON_OCTETS = 123
 """What a close frame has room for (RFC 6455 §5.5)."""
 
 
-def _token(socket: WebSocket, in_query: str | None) -> tuple[str | None, str | None]:
-    """The token, and the subprotocol to accept."""
-    offered = [part.strip() for part in socket.headers.get("sec-websocket-protocol", "").split(",")]
-    accepted = SUBPROTOCOL if SUBPROTOCOL in offered else None
-    for part in offered:
+def offered(socket: WebSocket) -> list[str]:
+    """The subprotocols that a client offers."""
+    return [part.strip() for part in socket.headers.get("sec-websocket-protocol", "").split(",")]
+
+
+def token_of(socket: WebSocket) -> str | None:
+    """The token, of a subprotocol or the header; None: none."""
+    for part in offered(socket):
         if part.startswith(TOKEN_PREFIX):
-            return part.removeprefix(TOKEN_PREFIX), accepted
+            return part.removeprefix(TOKEN_PREFIX)
     scheme, _, token = socket.headers.get("authorization", "").partition(" ")
-    return (token if scheme.lower() == "bearer" else in_query), accepted
+    return token if scheme.lower() == "bearer" else None
 
 
 async def _enter(socket: WebSocket, in_query: str | None) -> tuple[Principal, str] | None:
     """Accept the socket and find out who it is; None: it was closed."""
-    token, subprotocol = _token(socket, in_query)
-    await socket.accept(subprotocol)
+    token = token_of(socket)
+    if token is None:
+        token = in_query
+    await socket.accept(SUBPROTOCOL if SUBPROTOCOL in offered(socket) else None)
     if in_query is not None and not services(socket).settings.http.token_in_query:
         await socket.close(UNAUTHENTICATED, "a token goes into the Authorization header or the subprotocol bearer.<token>, not the address")
         return None
@@ -66,16 +71,16 @@ async def _enter(socket: WebSocket, in_query: str | None) -> tuple[Principal, st
         await socket.close(UNAUTHENTICATED, error.detail)
         return None
     except Exception as error:
-        await _close_until_later(socket, error)
+        await close_until_later(socket, error)
         return None
     if (lacks := principal.lacks(CALLS_READ)) is not None:
         await socket.close(FORBIDDEN, lacks[:REASON_OCTETS])
         return None
-    await _record_opened(socket, principal)
+    await record_opened(socket, principal)
     return principal, token or ""
 
 
-async def _record_opened(socket: WebSocket, principal: Principal) -> None:
+async def record_opened(socket: WebSocket, principal: Principal) -> None:
     """Whoever looks at calls live stands in the audit once, from when the socket opens; it is served also when that cannot be written."""
     this, path = services(socket), socket.url.path
     by = By(principal.name, source_of(socket.client.host if socket.client else None))
@@ -91,7 +96,7 @@ Outgoing = AsyncGenerator[str | None]
 """Messages; None when nothing happened for a while."""
 
 
-async def _close_until_later(socket: WebSocket, error: Exception) -> None:
+async def close_until_later(socket: WebSocket, error: Exception) -> None:
     """Close for an outage, or for want of room; anything else is raised again."""
     problem = error if isinstance(error, Unavailable | TooMany) else unavailable(error)
     if problem is None:
@@ -120,7 +125,7 @@ async def _serve(socket: WebSocket, token: str, entered: Principal, outgoing: Ou
     except (WebSocketDisconnect, RuntimeError) as error:  # the client went while we were sending
         log.debug("< live stream: %s", error)
     except Exception as error:
-        await _close_until_later(socket, error)
+        await close_until_later(socket, error)
     finally:
         for task in (sending, gone):
             task.cancel()

@@ -110,8 +110,8 @@ class Page:
         which = f';+sip.instance="<urn:uuid:{self.instance}>";reg-id=1\r\n'.encode()
         return re.sub(rb"(?m)^(Contact: .*)\r\n", lambda line: line[1] + which, octets)
 
-    def register(self):
-        plan = RegistrationPlan(self.aor, Uri("sip", host=self.aor.host), self.flow)
+    def register(self, credentials=None):
+        plan = RegistrationPlan(self.aor, Uri("sip", host=self.aor.host), self.flow, credentials, patience_s=5)
         self.agent.register(secrets.token_hex(4), plan, self.loop.time())
         self.drain()
 

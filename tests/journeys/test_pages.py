@@ -1,0 +1,106 @@
+"""Phones in pages against the service as an operator runs it: pass, WebSocket, calls both ways, broken networks, a restart in a call."""
+
+import asyncio
+import signal
+
+import pytest
+
+from load.phones import PhoneCall, SyntheticPhone
+from sip.events import IncomingInvite, SessionAccepted, SessionConfirmed, SessionEnded
+from sip.headers.name_addr import NameAddr
+from sip.uri import Uri
+from tests.journeys.pages import PagePhone, page_phone
+from tests.journeys.service import ServiceProcess, service
+from tests.ports import HOST, rtp_range
+
+pytestmark = [pytest.mark.journey, pytest.mark.slow]
+
+
+def sdp() -> bytes:
+    port = rtp_range()[0]
+    return (
+        f"v=0\r\no=- 1 1 IN IP4 {HOST}\r\ns=-\r\nc=IN IP4 {HOST}\r\nt=0 0\r\nm=audio {port} RTP/AVP 8\r\na=rtpmap:8 PCMA/8000\r\n".encode()
+    )
+
+
+async def called(house: ServiceProcess, anna: PagePhone, caller: SyntheticPhone) -> PhoneCall:
+    """The queue is called, and the page has answered."""
+    await house.registered("anna")
+    await house.call(house.api.post, "/api/v1/agents/anna/ready")
+    call = await caller.call("601")
+    await call.answered(timeout_s=10)
+    await anna.page.has(SessionConfirmed)
+    return call
+
+
+async def calls_out(anna: PagePhone) -> None:
+    """The page calls, loses its network, and hangs up over the next before it has registered there."""
+    await anna.house.registered("anna")
+    await anna.house.call(anna.house.api.post, "/api/v1/agents/anna/log-on")
+    page, uri = anna.page, Uri.parse(anna.pass_["uri"])
+    menu = Uri("sip", user="600", host=uri.host)
+    page.agent.invite(
+        session="out",
+        target=menu,
+        flow=page.flow,
+        from_=NameAddr(uri),
+        to=NameAddr(menu),
+        sdp=page.sdp,
+        now=page.loop.time(),
+        credentials=anna.credentials,
+    )
+    page.drain()
+    await page.has(SessionAccepted)
+    await page.wire.break_off()
+    await anna.come_again(registers=False)
+    page.agent.cancel_or_bye("out", page.loop.time())
+    page.drain()
+    assert (await page.has(SessionEnded)).by == "local"
+    assert await live(anna.house, "calls") == []
+    page.events.clear()
+    page.register(anna.credentials)
+
+
+async def live(house: ServiceProcess, what: str) -> list[dict]:
+    return (await house.call(house.api.get, "/api/v1/live"))[what]
+
+
+async def gone(house: ServiceProcess) -> None:
+    """Until the exchange knows of no contact."""
+    async with asyncio.timeout(10):
+        while any(one["registered"] for one in await live(house, "agents")):
+            await asyncio.sleep(0.02)
+
+
+async def test_a_page_registers_is_called_goes_on_over_another_websocket_and_over_a_restart(tmp_path):
+    async with service(tmp_path, FERNAMT_LOG_LEVEL="debug") as house:
+        await house.provision(("anna",))
+        async with page_phone(house) as anna, SyntheticPhone(house.sip, user="+498955555") as caller:
+            await anna.begin(sdp())
+            await calls_out(anna)
+            call = await called(house, anna, caller)
+            offered = (await anna.page.has(IncomingInvite)).request
+            assert offered.headers.get("Via").startswith(f"SIP/2.0/WS {HOST}:{house.http};")
+            assert offered.headers.get("Contact") == f"<sip:fernamt@{HOST}:{house.http};transport=ws>"
+
+            await anna.page.wire.break_off()
+            await gone(house)
+            assert [one["state"] for one in await live(house, "calls")] == ["established"]
+            await anna.come_again()
+            await house.registered("anna")
+
+            for stop in (signal.SIGKILL, signal.SIGTERM):
+                await house._end(stop)
+                await anna.page.wire.has_closed()
+                await house.start()
+                await house.log_in()
+                await anna.come_again()
+                await house.registered("anna")
+                assert [one["state"] for one in await live(house, "calls")] == ["established"]
+
+            call.hang_up()
+            assert (await anna.page.has(SessionEnded)).by == "remote"
+            outcomes = {one["cdr"]["direction"]: one["cdr"]["outcome"] for one in await house.cdrs(2)}
+            assert outcomes["inbound"] == "answered"
+            assert "REGISTER sip:" in house.log
+            assert not [secret for secret in (str(anna.api.token), anna.pass_["password"]) if secret in house.log]

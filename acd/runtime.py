@@ -910,9 +910,27 @@ class Voice:
     def stopping(self) -> None:
         """`close` will come soon: what ends by itself from now on, a media worker that got the same signal, is not missed."""
         self._stopping = True
-        for pages in self._pages.values():  # whoever has their port closes them before we leave: a successor goes on with what they carry
-            pages.stop_reading()
         self._media.stopping()
+
+    async def let_pages_go(self, *, leaves: bool) -> None:
+        """Whoever has the port of pages is about to close it.
+
+        Args:
+            leaves: `leave` comes next: a successor goes on with what they carry, and nobody is told that they have gone. Otherwise `close`
+                does, and their calls are ended while there is a way to them.
+        """
+        if leaves:
+            for pages in self._pages.values():
+                pages.stop_reading()
+        elif any(map(len, self._pages.values())):
+            await self._clear(list(self._exchanges.values()))
+
+    async def _clear(self, exchanges: list[TenantExchange]) -> None:
+        """End all calls, and let the last BYEs out."""
+        for exchange in exchanges:
+            exchange.tell(inp.ServiceStopping())
+        await asyncio.sleep(0.05)
+        await self._drain(exchanges)
 
     async def leave(self) -> None:
         """Leave all calls to a successor: nothing of them ends, media workers keep them up for `media_orphan_s`. Where no call is up, or
@@ -940,10 +958,7 @@ class Voice:
         """Clear all calls, let the last BYEs out, sync and save everything."""
         self.stopping()
         exchanges = list(self._exchanges.values())
-        for exchange in exchanges:
-            exchange.tell(inp.ServiceStopping())
-        await asyncio.sleep(0.05)
-        await self._drain(exchanges)
+        await self._clear(exchanges)
         await self.lines.close()
         self.phones.probes.close()
         await self._end(exchanges)

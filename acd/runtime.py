@@ -936,6 +936,26 @@ class Voice:
             pages.stop_reading()
         self._media.stopping()
 
+    async def let_pages_go(self, *, leaves: bool) -> None:
+        """Whoever has the port of pages is about to close it.
+
+        Args:
+            leaves: `leave` comes next: a successor goes on with what they carry, and nobody is told that they have gone. Otherwise `close`
+                does, and their calls are ended while there is a way to them.
+        """
+        if leaves:
+            for pages in self._pages.values():
+                pages.stop_reading()
+        elif any(map(len, self._pages.values())):
+            await self._clear(list(self._exchanges.values()))
+
+    async def _clear(self, exchanges: list[TenantExchange]) -> None:
+        """End all calls, and let the last BYEs out."""
+        for exchange in exchanges:
+            exchange.tell(inp.ServiceStopping())
+        await asyncio.sleep(0.05)
+        await self._drain(exchanges)
+
     async def leave(self) -> None:
         """Leave all calls to a successor: nothing of them ends, media workers keep them up for `media_orphan_s`. Where no call is up, or
         the workers were told to end as well, this is `close`.
@@ -964,10 +984,7 @@ class Voice:
         self.stopping()
         await self.switch.line_checks.close()
         exchanges = list(self._exchanges.values())
-        for exchange in exchanges:
-            exchange.tell(inp.ServiceStopping())
-        await asyncio.sleep(0.05)
-        await self._drain(exchanges)
+        await self._clear(exchanges)
         await self.lines.close()
         self.phones.probes.close()
         await self._end(exchanges)

@@ -243,9 +243,13 @@ async def serve(
             return await _serve(settings, up, signals, stack, until, plays_demo=plays_demo)
 
 
-async def _leave_or_close(voice: Voice, settings: Settings, signals: StopSignals) -> None:
+def _leaves(settings: Settings, signals: StopSignals) -> bool:
     """SIGTERM leaves the calls to whoever starts next; Ctrl-C, and a service that keeps no calls, ends them."""
-    if signals.first is signal.SIGTERM and settings.media.orphan_s:
+    return signals.first is signal.SIGTERM and settings.media.orphan_s > 0
+
+
+async def _leave_or_close(voice: Voice, settings: Settings, signals: StopSignals) -> None:
+    if _leaves(settings, signals):
         await voice.leave()
     else:
         await voice.close()
@@ -361,6 +365,7 @@ async def _serve(
     await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     voice.stopping()
     log.info("> stopping")
+    await voice.let_pages_go(leaves=_leaves(settings, signals))
     server.should_exit = True
     await serving
     status = 0 if server.started else 1

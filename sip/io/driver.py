@@ -283,7 +283,13 @@ class SipEndpoint:
 
     def _concrete(self, flow: Flow) -> Flow:
         if flow.local[0] in WILDCARDS:
-            return Flow(flow.transport, (self._local_host(flow.local[0], flow.remote[0]), flow.local[1]), flow.remote, id=flow.id)
+            return Flow(
+                flow.transport,
+                (self._local_host(flow.local[0], flow.remote[0]), flow.local[1]),
+                flow.remote,
+                id=flow.id,
+                opened_by=flow.opened_by,
+            )
         return flow
 
     def _flow_lost(self, flow: Flow) -> None:

@@ -249,6 +249,9 @@ class WebSockets:
         """See FIGURES."""
         return dict(zip(FIGURES, (len(self._open), self.opened, self.refused, self.cut_off), strict=True))
 
+    def __len__(self) -> int:
+        return len(self._open)
+
     def stop_reading(self) -> None:
         """Read nothing more, take no new one, and tell of none that goes: a successor goes on with what they carry."""
         self._is_leaving = True

@@ -26,7 +26,7 @@ def sdp() -> bytes:
 async def called(house: ServiceProcess, anna: PagePhone, caller: SyntheticPhone) -> PhoneCall:
     """The queue is called, and the page has answered."""
     await house.registered("anna")
-    await house.ready("anna")
+    await house.call(house.api.post, "/api/v1/agents/anna/ready")
     call = await caller.call("601")
     await call.answered(timeout_s=10)
     await anna.page.has(SessionConfirmed)
@@ -73,7 +73,7 @@ async def gone(house: ServiceProcess) -> None:
 
 
 async def test_a_page_registers_is_called_goes_on_over_another_websocket_and_over_a_restart(tmp_path):
-    async with service(tmp_path) as house:
+    async with service(tmp_path, FERNAMT_LOG_LEVEL="debug") as house:
         await house.provision(("anna",))
         async with page_phone(house) as anna, SyntheticPhone(house.sip, user="+498955555") as caller:
             await anna.begin(sdp())
@@ -93,12 +93,19 @@ async def test_a_page_registers_is_called_goes_on_over_another_websocket_and_ove
                 await house._end(stop)
                 await anna.page.wire.has_closed()
                 await house.start()
-                await house.log_in()
                 await anna.come_again()
                 await house.registered("anna")
                 assert [one["state"] for one in await live(house, "calls")] == ["established"]
 
             call.hang_up()
             assert (await anna.page.has(SessionEnded)).by == "remote"
-            outcomes = {one["cdr"]["direction"]: one["cdr"]["outcome"] for one in await house.cdrs(2)}
-            assert outcomes["inbound"] == "answered"
+
+            anna.page.events.clear()
+            await called(house, anna, caller)
+            house._process.send_signal(signal.SIGINT)  # who ends calls ends those of pages too, while there is a way to them
+            assert (await anna.page.has(SessionEnded)).by == "remote"
+            await house._end(signal.SIGINT)
+            records = (await house.told_by_disk()).records.values()
+            assert sorted((cdr.direction, cdr.outcome) for cdr, _ in records if cdr.direction == "inbound") == [("inbound", "answered")] * 2
+            assert "REGISTER sip:" in house.log
+            assert not [secret for secret in (str(anna.api.token), anna.pass_["password"]) if secret in house.log]

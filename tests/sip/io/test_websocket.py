@@ -291,6 +291,20 @@ class TestReconnecting:
         hang_up(house)
         assert (await page.has(SessionEnded)).by == "remote"
 
+    async def test_a_websocket_that_dies_after_the_next_has_registered_takes_nothing_with_it(self, house):
+        """A page that changes its network is there again before anybody knows that it had gone."""
+        page = await house.page()
+        call(house, await registered(house, page))
+        await house.wait(SessionAccepted)
+        await page.has(SessionConfirmed)
+        old = page.wire
+        await page.on(house.open(client=("198.51.100.1", 50_000)))
+        binding = await registered(house, page)
+        await old.go()
+        assert house.registrar.lookup(ANNA, house.endpoint.now()) == [binding]
+        hang_up(house)
+        assert (await page.has(SessionEnded)).by == "remote"
+
     async def test_a_page_that_was_loaded_anew_is_known_by_its_instance(self, house):
         page = await house.page()
         call(house, await registered(house, page))

@@ -11,16 +11,28 @@ from sip.headers.name_addr import NameAddr
 from sip.uri import Uri
 from tests.journeys.pages import PagePhone, page_phone
 from tests.journeys.service import ServiceProcess, service
-from tests.ports import HOST, rtp_range
+from tests.ports import HOST
 
 pytestmark = [pytest.mark.journey, pytest.mark.slow]
 
 
 def sdp() -> bytes:
-    port = rtp_range()[0]
-    return (
-        f"v=0\r\no=- 1 1 IN IP4 {HOST}\r\ns=-\r\nc=IN IP4 {HOST}\r\nt=0 0\r\nm=audio {port} RTP/AVP 8\r\na=rtpmap:8 PCMA/8000\r\n".encode()
+    """As a browser says it, offering or answering; nobody is there."""
+    lines = (
+        *(
+            "v=0",
+            f"o=- 1 1 IN IP4 {HOST}",
+            "s=-",
+            "t=0 0",
+            "a=group:BUNDLE 0",
+            "m=audio 9 UDP/TLS/RTP/SAVPF 8",
+            "c=IN IP4 0.0.0.0",
+            "a=mid:0",
+        ),
+        *("a=ice-ufrag:page", f"a=ice-pwd:{'p' * 24}", f"a=fingerprint:sha-256 {':'.join(['AB'] * 32)}", "a=setup:active", "a=rtcp-mux"),
+        "a=rtpmap:8 PCMA/8000",
     )
+    return "".join(f"{line}\r\n" for line in lines).encode()
 
 
 async def called(house: ServiceProcess, anna: PagePhone, caller: SyntheticPhone) -> PhoneCall:

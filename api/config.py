@@ -244,14 +244,14 @@ class Http(_Group):
     host: Annotated[str, AfterValidator(host_name)] = "0.0.0.0"
     port: Port = 8080
     tls: Literal["off", "files", "self-made", "acme"] = "off"
-    """HTTPS at `port`: with the operator's certificate, one of our own that nobody has vouched for, or one that is had by ACME (RFC 8555)."""
+    """HTTPS at `port`: with the operator's certificate, one of our own that nobody vouches for, or one that ACME gives (RFC 8555)."""
     certificate: Path | None = None
     """Of `files`: in PEM, those that lead to its authority behind it, read again when it changes."""
     key: Path | None = None
     """Its private key in PEM, without a password; None: in the same file."""
     redirect_port: Port | None = None
     """A port beside it without TLS: it answers ACME, and sends browsers on to HTTPS; None: none, and 80 for `acme`."""
-    https_port: Port | None = None
+    https_port: Annotated[int, Field(ge=1, le=65535)] | None = None
     """The port that browsers are sent on to, where something forwards it to `port`; None: `port`."""
     acme_directory: str = Field(default="https://acme-v02.api.letsencrypt.org/directory", pattern=r"^https://[!-~]{1,500}$")
     """The authority that is asked for certificates. Naming domains for it is agreeing to its terms of service."""
@@ -325,7 +325,7 @@ class Http(_Group):
             raise ValueError('`tls` is "acme", and `acme_domains` names no domain')
         if self.tls == "off" and self.redirect_port is not None:
             raise ValueError('there is no HTTPS that `redirect_port` could send anybody on to: `tls` is "off"')
-        if self.plain_port is not None and self.plain_port == self.port:
+        if self.plain_port and self.plain_port == self.port:
             raise ValueError(f"{self.port} would be the port of HTTPS and of what is beside it; `redirect_port` names another")
         return self
 

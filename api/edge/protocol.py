@@ -191,7 +191,8 @@ class HttpProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """It is open; whether it may stay is the lease's to say."""
         super().connection_made(transport)
-        transport.set_write_buffer_limits(high=0)  # we want to be told as soon as anything stays unsent
+        # We want to be told as soon as anything stays unsent. Under TLS the loop compares with "as many", without TLS with "more".
+        transport.set_write_buffer_limits(high=int(transport.get_extra_info("sslcontext") is not None), low=0)
         _send_at_once(transport)
         peer = transport.get_extra_info("peername")
         if self.lease.is_open:

@@ -62,9 +62,14 @@ class Watched(Generic[T]):
         """
         try:
             files = self._chosen(now)
-            self._seen = state_of(files)
-            self.judged = judge(files)
-            made = self._made_of(files, self.judged)
+            try:
+                made = self._begun(files)
+            except (OSError, Unusable) as error:
+                if not files.is_awaited:
+                    raise
+                log.error("! %s: %s", self._label, error)  # noqa: TRY400 - another one will come
+                files = self._own.file(now)
+                made = self._begun(files)
         except (OSError, Unusable) as error:
             raise CannotStart(str(error)) from error
         self._files, self._made_at = files, now
@@ -74,6 +79,11 @@ class Watched(Generic[T]):
             log.info("= %s as %s, until %s", self._label, self.judged.names, day(self.expires_at))
         self._regard_dates(now)
         return made
+
+    def _begun(self, files: Files) -> T:
+        self._seen = state_of(files)
+        self.judged = judge(files)
+        return self._made_of(files, self.judged)
 
     @property
     def files(self) -> Files:

@@ -77,6 +77,8 @@ class VoiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     force_rport: bool = False
     """Phones that ask for no `rport` (RFC 3581 §3) are answered and reached at the port they send from. A site may say otherwise."""
     tls: TlsFiles = TlsFiles()
+    tls_of_https: TlsFiles = TlsFiles()
+    """The certificate of HTTPS: that of SIP too, where `tls` has none, from when it is there."""
     contacts_per_device: int = 10
     """Contacts that one device may have bound; one more replaces the one that would expire first."""
     tcp_strangers_per_source: int = 256

@@ -21,7 +21,9 @@ UMASK: Final = 0o077
 FILE: Final = 0o600
 DIRECTORY: Final = 0o700
 _OTHERS: Final = 0o077
-OURS: Final = ("control.sqlite", "demo-credentials.json", "digest.secret", "lock", "media", "secret.key", "sip-tls.pem", "tenants")
+OURS: Final = (
+    "acme", "control.sqlite", "demo-credentials.json", "digest.secret", "https.pem", "lock", "media", "secret.key", "sip-tls.pem", "tenants"
+)  # fmt: skip
 """What the service keeps in its data directory, and what begins so (`control.sqlite-wal`). Somebody may have named a folder that holds
 other things too, `.` or a home: those are not ours to change, and the mode of the folder shuts others out of them."""
 SOUNDS: Final = "sounds"

@@ -149,6 +149,7 @@ def _figures(ours: Shared) -> Mapping[str, float]:
         **this.jobs.figures(),
         **this.outbox.figures(),
         **ours.part(Blobs).figures(),
+        **(ours.https.figures() if ours.https is not None else {}),
     }
     for one in SLICES.slices:
         for figures in one.figures:

@@ -123,6 +123,15 @@ def is_nobodys(host: str) -> bool:
     return address.is_unspecified or address.is_multicast
 
 
+def is_address(host: str) -> bool:
+    """Whether it is an IP address."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def mail_address(text: str) -> str:
     """A mail address.
 
@@ -239,6 +248,24 @@ class Http(_Group):
 
     host: Annotated[str, AfterValidator(host_name)] = "0.0.0.0"
     port: Port = 8080
+    tls: Literal["off", "files", "self-made", "acme"] = "off"
+    """HTTPS at `port`: with the operator's certificate, one of our own that nobody vouches for, or one that ACME gives (RFC 8555)."""
+    certificate: Path | None = None
+    """Of `files`: in PEM, those that lead to its authority behind it, read again when it changes."""
+    key: Path | None = None
+    """Its private key in PEM, without a password; None: in the same file."""
+    redirect_port: Port | None = None
+    """A port beside it without TLS: it answers ACME, and sends browsers on to HTTPS; None: none, and 80 for `acme`."""
+    https_port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    """The port that browsers are sent on to, where something forwards it to `port`; None: `port`."""
+    acme_directory: str = Field(default="https://acme-v02.api.letsencrypt.org/directory", pattern=r"^https://[!-~]{1,500}$")
+    """The authority that is asked for certificates. Naming domains for it is agreeing to its terms of service."""
+    acme_domains: Listed = ()
+    """Names that the certificate is for; each leads to this machine, port 80 to `redirect_port`."""
+    acme_email: str | None = None
+    """Whom the authority may write to."""
+    acme_ca: Path | None = None
+    """Authorities in PEM that the server of `acme_directory` is certified by, in place of those of the system."""
     proxies: Listed = ("127.0.0.1", "::1")
     """Addresses or networks of reverse proxies: their X-Forwarded-For is believed, and their connections are not counted by address."""
     strangers_per_source: int = Field(default=256, ge=1)
@@ -277,6 +304,42 @@ class Http(_Group):
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         networks_of(value)
         return value
+
+    @field_validator("acme_domains")
+    @classmethod
+    def _domains(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            if one.startswith("*."):
+                raise ValueError(f"{one}: a wildcard is proved by DNS alone, which is not done here; name the hosts, or use `files`")
+            if is_address(host_name(one)) or "." not in one:
+                raise ValueError(f"{one!r} is no domain name that an authority would certify")
+        return tuple(dict.fromkeys(one.lower() for one in value))
+
+    @field_validator("acme_email")
+    @classmethod
+    def _email(cls, value: str | None) -> str | None:
+        return None if value is None else mail_address(value)
+
+    @model_validator(mode="after")
+    def _https(self) -> Http:
+        if self.tls == "files" and self.certificate is None:
+            raise ValueError('`tls` is "files", and `certificate` names none')
+        if self.certificate is not None and self.tls != "files":
+            raise ValueError(f'`certificate` is for `tls` "files", and `tls` is "{self.tls}"')
+        if self.key is not None and self.certificate is None:
+            raise ValueError("`key` is the key of a certificate, and `certificate` names none")
+        if self.tls == "acme" and not self.acme_domains:
+            raise ValueError('`tls` is "acme", and `acme_domains` names no domain')
+        if self.tls == "off" and self.redirect_port is not None:
+            raise ValueError('there is no HTTPS that `redirect_port` could send anybody on to: `tls` is "off"')
+        if self.plain_port and self.plain_port == self.port:
+            raise ValueError(f"{self.port} would be the port of HTTPS and of what is beside it; `redirect_port` names another")
+        return self
+
+    @property
+    def plain_port(self) -> int | None:
+        """Beside HTTPS, without TLS; None: none."""
+        return 80 if self.redirect_port is None and self.tls == "acme" else self.redirect_port
 
 
 class Monitoring(_Group):

@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from acd.bus import Unanswered
 from acd.core.ids import TenantId
 from api.db import control_url, tenant_directory, tenant_url
+from api.https.told import CertificateTold
 from api.outages import place, sentence
 from api.services import Services
 
@@ -39,6 +40,8 @@ class Readiness(BaseModel):
     """Tenants that are not served, or not wholly, and why."""
     open: list[str] = []
     """Tenants that are served."""
+    certificate: CertificateTold | None = None
+    """What HTTPS is served with, where it is served from here."""
 
 
 class Health:

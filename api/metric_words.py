@@ -161,6 +161,26 @@ HELP = {
         "WebSockets of phones in pages that were refused for want of room, or since they do not offer `sip`, after their user was known."
     ),
     "fernamt_sip_websocket_connections_cut_off_total": "WebSockets that were given up since their page did not read.",
+    # HTTPS
+    "fernamt_https_certificate_expires_timestamp_seconds": "Until when the certificate of HTTPS holds, in Unix seconds.",
+    "fernamt_https_certificate_days_left": "Days until the certificate of HTTPS ends; negative: since. Below 10 somebody should look.",
+    "fernamt_https_certificate_trusted": (
+        "1: a client with the authorities of this system believes the certificate of HTTPS; browsers are told to stay with it."
+    ),
+    "fernamt_https_certificate_self_made": "1: the certificate of HTTPS is one of the service's own, and browsers warn of it.",
+    "fernamt_https_certificate_refused": (
+        "1: the files hold a certificate that cannot be used, and the one before is in force; the log says why."
+    ),
+    "fernamt_https_certificate_reloads_total": "New certificates of HTTPS that were taken while the service ran.",
+    "fernamt_https_handshakes_total": "TLS handshakes of HTTPS that were done.",
+    "fernamt_https_handshake_failures_total": (
+        "TLS handshakes of HTTPS that came to nothing, by reason: `timeout`, `closed` (the far end left), `not_tls`, `version`, `cipher` "
+        "(none in common), `certificate` (the client does not accept ours), `identity` (never here), `other`."
+    ),
+    "fernamt_acme_certificates_total": "Certificates that the authority has given since the start (ACME).",
+    "fernamt_acme_failures_total": "Times that the authority was asked for a certificate and gave none (ACME).",
+    "fernamt_acme_failing": "1: the authority gave no certificate when it was asked last; what is in force stays. /readyz says why.",
+    "fernamt_acme_next_timestamp_seconds": "When the authority is asked for a certificate next, in Unix seconds.",
     # media workers
     "fernamt_media_legs": "Parties whose audio a media worker carries.",
     "fernamt_media_bridges": "Pairs of parties whose audio is relayed to each other, by media worker.",

@@ -19,6 +19,7 @@ from api.services import Services
 
 if TYPE_CHECKING:  # they use it themselves
     from api.demo import Demo
+    from api.https import Https
     from api.kit.slices import Gathered
 
 T = TypeVar("T")
@@ -41,6 +42,8 @@ class Shared:
     demo: Demo | None = None
     operator_password: str | None = None
     """Drawn at this start, to be told once."""
+    https: Https | None = None
+    """Where we are the end of TLS ourselves."""
     parts: dict[type[object], object] = field(default_factory=dict)
     """What slices keep in memory, by type."""
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The Debian packages the tests use: foreign SIP clients, a foreign SIP server, a foreign codec, the two database servers, two browsers, fail2ban.
+# The Debian packages the tests use: foreign SIP clients, a foreign SIP server, a foreign codec, the two database servers, two browsers, fail2ban, an ACME server.
 set -euo pipefail
-packages=(sip-tester baresip linphone-cli kamailio libspandsp2 sox postgresql mariadb-server chromium firefox-esr iproute2 fail2ban)
+packages=(sip-tester baresip linphone-cli kamailio libspandsp2 sox postgresql mariadb-server chromium firefox-esr iproute2 fail2ban pebble)
 missing=()
 for package in "${packages[@]}"; do
   dpkg-query --show --showformat='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")

@@ -34,7 +34,9 @@ async def ready(request: Request) -> JSONResponse:
     """
     this = shared(request)
     found = await this.health.look() if this.ready else Readiness(status="starting")
-    body = found.model_dump(exclude_defaults=True) if await sees_details(request) else {"status": found.status}
+    if this.https is not None:
+        found.certificate = this.https.told()
+    body = found.model_dump(mode="json", exclude_defaults=True) if await sees_details(request) else {"status": found.status}
     if found.status == "ready":
         return JSONResponse(body)
     return JSONResponse(body, 503, {"Retry-After": str(errors.RETRY_AFTER_S)})

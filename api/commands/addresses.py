@@ -32,9 +32,9 @@ def reachable_hosts(listening: str) -> tuple[str, ...]:
     return ("localhost", *found)
 
 
-def pages(host: str, port: int) -> str:
+def pages(host: str, port: int, scheme: str = "http") -> str:
     """What a browser opens: `http://localhost:8080/, from elsewhere http://192.0.2.7:8080/`."""
-    near, *far = (f"http://{one}:{port}/" for one in reachable_hosts(host))
+    near, *far = (f"{scheme}://{one}:{port}/" for one in reachable_hosts(host))
     return f"{near}, from elsewhere {' or '.join(far)}" if far else near
 
 

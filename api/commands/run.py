@@ -44,8 +44,11 @@ from api.commands.taking_over import Address, predecessor, take_over
 from api.config import Settings, SettingsError, for_demo, split_address
 from api.db import Databases, tenant_directory, tenant_url
 from api.demo import FILE as DEMO_FILE
-from api.edge.protocol import Patience, ServerConfig
+from api.edge.connections import Lease
+from api.edge.protocol import HttpProtocol, Patience, ServerConfig
 from api.health import disk_trouble
+from api.https import Https
+from api.https.certificate import check_files, given
 from api.outages import place, sentence
 from api.screen import lookup_in
 from api.security import open_log, policy_of
@@ -157,6 +160,7 @@ def voice_settings(settings: Settings, *, accept_clock: bool = False) -> VoiceSe
         phone_answer_within_s=settings.sip.phone_answer_within_s,
         force_rport=settings.sip.force_rport,
         tls=TlsFiles(certificate=settings.sip.tls_certificate, key=settings.sip.tls_key, ca=settings.sip.tls_ca),
+        tls_of_https=next((TlsFiles(certificate=one.certificate, key=one.key) for one in given(settings.http, settings.data)), TlsFiles()),
         contacts_per_device=settings.sip.contacts_per_device,
         tcp_strangers_per_source=settings.sip.strangers_per_source,
         tcp_stranger_idle_s=settings.sip.stranger_idle_s,
@@ -197,15 +201,23 @@ class Up:
     app: FastAPI
     voice: Voice
     listening: socket.socket
+    beside: socket.socket | None
+    """Without TLS, where there is HTTPS."""
+    https: Https | None
     lock: DataLock
 
 
 class _Server(uvicorn.Server):
     """Leaves signals to us: uvicorn would raise them again after its own end, before calls are cleared and CDRs saved."""
 
-    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
+    def __init__(self, config: ServerConfig, on_started: Callable[[], None], https: Https | None = None) -> None:
+        """Args:
+        https: what the first socket is listened on with; None: none of them goes by TLS.
+        """
         super().__init__(config)
+        self._config = config
         self._on_started = on_started
+        self._https = https
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -214,9 +226,19 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then say so."""
-        await super().startup(sockets)
+        if self._https is None:
+            await super().startup(sockets)
+        else:
+            assert sockets
+            listening, *beside = sockets
+            await super().startup(beside)
+            listener = self._https.listen(listening, self._config.connections, self._speaks, self._config.patience.head_s)
+            self.servers.append(listener)  # type: ignore[arg-type]  # of these it is asked to close, and waited until it has
         if self.started:
             self._on_started()
+
+    def _speaks(self, lease: Lease) -> HttpProtocol:
+        return HttpProtocol(self._config, self.server_state, self.lifespan.state, lease=lease)
 
 
 async def serve(
@@ -261,7 +283,7 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack, signals: 
     from acd.runtime import Given, Voice  # noqa: PLC0415
 
     voice_wanted = voice_settings(settings, accept_clock=accept_clock)
-    certificate = partial(certificates.check, voice_wanted)
+    certificate = partial(_check_certificates, settings, voice_wanted)
     before = await predecessor(settings, _addresses(settings, voice_wanted), certificate) if takes_over else None
     certificate()
     stack.enter_context(_data_checked(settings.data))
@@ -270,8 +292,14 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack, signals: 
     databases = Databases(settings)
     lock = stack.enter_context(DataLock(settings.data, Doing.START) if before is None else await take_over(settings.data, before))
     stack.push_async_callback(await _shut_data(settings.data))
-    listening = _listen(settings)
+    listening = _listen(settings, settings.http.port)
     stack.callback(listening.close)
+    beside = None if settings.http.plain_port is None else _listen(settings, settings.http.plain_port, "REDIRECT_PORT")
+    if beside is not None:
+        stack.callback(beside.close)
+    https = None if settings.http.tls == "off" else Https(settings)
+    if https is not None:
+        await asyncio.to_thread(https.start)
     _check_sip(voice_wanted.listen)
     stack.push_async_callback(databases.close)
     await lost_key.refuse(settings)
@@ -289,6 +317,7 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack, signals: 
     app = create_app(settings, VoiceClient(bus), databases, guard=guard, serve_page=voice.serve_page)
     serve_platform(bus, lookup_in(databases), pins_of(app))
     made.append(app)
+    shared_in(app).https = https
     is_first_demo = settings.demo and not (settings.data / DEMO_FILE).exists()
     _say(settings, "making the demonstration, once" if is_first_demo else "opening the tenants")
     try:
@@ -297,15 +326,20 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack, signals: 
     except BaseException:  # it is in the database now, and no later start can tell it
         _say_operator(app, settings)
         raise
-    return Up(app, voice, listening, lock)
+    return Up(app, voice, listening, beside, https, lock)
 
 
 def _addresses(settings: Settings, voice: VoiceSettings) -> list[Address]:
     """All that we are to listen on."""
     http = settings.http
+    plain = http.plain_port
+    beside = (
+        () if plain is None else (Address(socket.SOCK_STREAM, http.host, plain, lambda: _listen(settings, plain, "REDIRECT_PORT").close()),)
+    )
     kinds = {"udp": socket.SOCK_DGRAM, "tcp": socket.SOCK_STREAM, "tls": socket.SOCK_STREAM}
     return [
-        Address(socket.SOCK_STREAM, http.host, http.port, lambda: _listen(settings).close()),
+        Address(socket.SOCK_STREAM, http.host, http.port, lambda: _listen(settings, http.port).close()),
+        *beside,
         *(Address(kinds[one.transport], one.host, one.port, partial(_check_sip, (one,))) for one in voice.listen),
     ]
 
@@ -340,9 +374,9 @@ async def _serve(
     *,
     plays_demo: bool,
 ) -> int:
-    app, voice, listening = up.app, up.voice, up.listening
+    app, voice, listening, https = up.app, up.voice, up.listening, up.https
     config = ServerConfig(
-        app,
+        app if https is None else https.outside(app),
         shared_in(app).connections,
         patience(settings),
         timeout_graceful_shutdown=GRACE_S,
@@ -353,15 +387,19 @@ async def _serve(
         _spare_the_collector()
         _say_serving(up.lock)
         _say_started(app, settings, listening, voice.listening)
+        if https is not None:
+            keeping = asyncio.create_task(https.keep(), name="certificate of https")
+            stack.push_async_callback(_stop, keeping)
 
-    server = _Server(config, started)
-    serving = asyncio.create_task(server.serve(sockets=[listening]), name="http")
+    server = _Server(config, started, https)
+    sockets = [listening] if up.beside is None else [listening, up.beside]
+    serving = asyncio.create_task(server.serve(sockets=sockets), name="http")
     waiting: set[asyncio.Future[Any]] = {asyncio.ensure_future(signals.stopped.wait()), serving}
     if until is not None:
         waiting.add(asyncio.ensure_future(until))
     if plays_demo:
         playing = asyncio.create_task(_play(server, settings, listening, signals), name="demo")
-        stack.push_async_callback(_stop_playing, playing)
+        stack.push_async_callback(_stop, playing)
     await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     voice.stopping()
     log.info("> stopping")
@@ -408,9 +446,9 @@ async def _play(server: uvicorn.Server, settings: Settings, listening: socket.so
             await process.wait()
 
 
-async def _stop_playing(playing: asyncio.Task[None]) -> None:
-    playing.cancel()
-    await asyncio.gather(playing, return_exceptions=True)
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def _reachable(host: str) -> str:
@@ -489,13 +527,19 @@ def tell_modes(found: data_modes.Found, folder: Path) -> None:
         log.warning("! the file system of %s keeps no modes: who may read the data there is decided by how it is mounted", where)
 
 
-def _listen(settings: Settings) -> socket.socket:
-    host, port = settings.http.host, settings.http.port
+def _check_certificates(settings: Settings, voice: VoiceSettings) -> None:
+    """Raises: CannotStart: files that the settings name cannot be used."""
+    certificates.check(voice)
+    check_files(settings.http, settings.data)
+
+
+def _listen(settings: Settings, port: int, setting: str = "PORT") -> socket.socket:
+    host = settings.http.host
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
-        raise OSError(error.errno, f"HTTP address {host}:{port}: {reason}{_another(error, 'HTTP', 'PORT', 'HOST')}") from error
+        raise OSError(error.errno, f"HTTP address {host}:{port}: {reason}{_another(error, 'HTTP', setting, 'HOST')}") from error
 
 
 def _check_sip(listen: Sequence[Listen]) -> None:
@@ -539,7 +583,7 @@ def _say_started(app: FastAPI, settings: Settings, listening: socket.socket, sip
     host, port = listening.getsockname()[:2]
     ours = shared_in(app)
     this = ours.services
-    line = f"fernamt is ready: {pages(host, port)} and SIP on {phone_servers(sip)}"
+    line = f"fernamt is ready: {pages(host, port, 'http' if settings.http.tls == 'off' else 'https')} and SIP on {phone_servers(sip)}"
     if this.failed:
         closed = "; ".join(f"{tenant} is not: {failure.reason}" for tenant, failure in sorted(this.failed.items()))
         opened = len(this.databases.opened)

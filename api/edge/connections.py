@@ -77,10 +77,14 @@ class Lease:
         """Whose it is; None: a stranger's."""
         self.refusal = ""
         """Why there was no room, for whoever was refused."""
+        self.source = ""
+        """The address of the socket's peer, whoever sent the request."""
+        self.is_encrypted = False
+        """It goes by TLS, and we are its end."""
 
     def begin(self, holder: Held, host: str) -> bool:
         """A connection is open. Returns: False: there is no room, and it must be closed."""
-        self.holder = holder
+        self.holder, self.source = holder, host
         connections = self._connections
         admitted, goes = connections.strangers.enter(self, host, lambda one: one.holder is not None and one.holder.is_idle)
         if goes is not None and goes.holder is not None:
@@ -91,6 +95,11 @@ class Lease:
         else:
             self.refusal = SOURCE_IS_FULL if connections.strangers.is_full(host) else ALL_ARE_FULL
         return admitted
+
+    @property
+    def is_open(self) -> bool:
+        """It has a place."""
+        return self._is_open
 
     def pass_on(self, holder: Held) -> None:
         """The connection speaks another protocol from now on."""

@@ -167,10 +167,18 @@ class HttpProtocol(H11Protocol):
     conn: _Reader
 
     def __init__(
-        self, config: uvicorn.Config, server_state: ServerState, app_state: dict[str, Any], _loop: asyncio.AbstractEventLoop | None = None
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        lease: Lease | None = None,
     ) -> None:
+        """Args:
+        lease: the connection's, where it has one already; None: it begins here.
+        """
         assert isinstance(config, ServerConfig)
-        self.lease = Lease(config.connections)
+        self.lease = lease or Lease(config.connections)
         super().__init__(config, server_state, {**app_state, STATE: self.lease}, _loop)
         self.conn = _Reader(h11.SERVER, HEAD_OCTETS)
         self._phase = Phase.NOTHING
@@ -187,10 +195,13 @@ class HttpProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """It is open; whether it may stay is the lease's to say."""
         super().connection_made(transport)
-        transport.set_write_buffer_limits(high=0)  # we want to be told as soon as anything stays unsent
+        # We want to be told as soon as anything stays unsent. Under TLS the loop compares with "as many", without TLS with "more".
+        transport.set_write_buffer_limits(high=int(transport.get_extra_info("sslcontext") is not None), low=0)
         _send_at_once(transport)
         peer = transport.get_extra_info("peername")
-        if not self.lease.begin(self, str(peer[0]) if peer else ""):
+        if self.lease.is_open:
+            self.lease.pass_on(self)
+        elif not self.lease.begin(self, str(peer[0]) if peer else ""):
             transport.write(problem(503, self.lease.refusal, [("retry-after", str(RETRY_AFTER_S))]))
             transport.close()
             return
@@ -363,7 +374,8 @@ class HttpProtocol(H11Protocol):
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         self.transport.write(problem(status, detail))
-        self.transport.write_eof()
+        if self.transport.can_write_eof():  # under TLS there is no half of a connection
+            self.transport.write_eof()
         self._is_over, self._unwanted = True, 0
         self._deadline = self.loop.call_later(LINGER_S, self.transport.close)
 

@@ -20,6 +20,7 @@ from sip import trace
 from sip.domain_identity import Certificate, is_of, named_as
 from sip.errors import LocalMisuse
 from sip.flow import Flow, HostPort, TransportName
+from sip.io.handshakes import REASONS, TOO_LATE, Telling, reason_of, words_of
 from sip.io.resolver import is_numeric
 from sip.io.tcp import FIRST_MESSAGE_PART, MAX_UNSENT_OCTETS, Connection, TcpConnections, figures_of
 from sip.io.transport import Contexts, Shell
@@ -27,42 +28,13 @@ from sip.parser import Limits
 
 # The authenticated ciphers of TLS 1.2 with forward secrecy (RFC 9325 §4.2); those of TLS 1.3 are all so.
 CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
+# What keys are agreed on with. Every TLS 1.3 has it (RFC 8446 §9.1), and this Python can name just one. Of all that OpenSSL would take,
+# ffdhe8192 costs who answers 20 ms of the loop and who asks nothing: fifty handshakes a second would be a core.
+CURVE: Final = "prime256v1"
 # A record's plain text is no longer (RFC 8446 §5.1).
 RECORD_OCTETS: Final = 16_384
 # Addresses of which it is known by which name they proved themselves.
 MAX_PROVEN: Final = 1_000
-# House: so many handshakes that came to nothing are told of one by one within a second; of the others how many they were.
-TOLD_A_SECOND: Final = 10
-
-REASONS: Final = ("timeout", "closed", "not_tls", "version", "cipher", "certificate", "identity", "other")
-"""Why a handshake came to nothing: not done in time; the far end left; what came is no TLS; no version, or no cipher, in common; one side
-does not accept the other's certificate; it is somebody else's; anything else."""
-_REASON_OF: Final = {
-    "HTTP_REQUEST": "not_tls",
-    "HTTPS_PROXY_REQUEST": "not_tls",
-    "WRONG_VERSION_NUMBER": "not_tls",
-    "UNKNOWN_PROTOCOL": "not_tls",
-    "RECORD_LAYER_FAILURE": "not_tls",
-    "PACKET_LENGTH_TOO_LONG": "not_tls",
-    "BAD_RECORD_TYPE": "not_tls",
-    "UNSUPPORTED_PROTOCOL": "version",
-    "VERSION_TOO_LOW": "version",
-    "NO_PROTOCOLS_AVAILABLE": "version",
-    "TLSV1_ALERT_PROTOCOL_VERSION": "version",
-    "NO_SHARED_CIPHER": "cipher",
-    "SSLV3_ALERT_HANDSHAKE_FAILURE": "cipher",
-    "CERTIFICATE_VERIFY_FAILED": "certificate",
-    "TLSV1_ALERT_UNKNOWN_CA": "certificate",
-    "TLSV1_ALERT_DECRYPT_ERROR": "certificate",
-    "SSLV3_ALERT_BAD_CERTIFICATE": "certificate",
-    "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE": "certificate",
-    "SSLV3_ALERT_CERTIFICATE_EXPIRED": "certificate",
-    "SSLV3_ALERT_CERTIFICATE_REVOKED": "certificate",
-    "SSLV3_ALERT_CERTIFICATE_UNKNOWN": "certificate",
-}
-"""What OpenSSL calls it; alerts are the far end's word."""
-
-TOO_LATE: Final = ("timeout", "no handshake in time")
 NOBODY: Final[HostPort] = ("", 0)
 
 FAILURES: Final = {reason: f'tls_handshake_failures_total{{reason="{reason}"}}' for reason in REASONS}
@@ -78,6 +50,7 @@ def listening_context(chain: Path, key: Path | None) -> ssl.SSLContext:
     Raises: OSError: a file cannot be read; ssl.SSLError, which is one: it cannot be used.
     """
     context = _hardened(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+    context.set_ecdh_curve(CURVE)
     context.load_cert_chain(chain, key, password=_no_password)
     return context
 
@@ -198,7 +171,7 @@ class TlsConnection(Connection):
             except ssl.SSLWantReadError:
                 break
             except ssl.SSLError as error:
-                trace.trouble(self.flow, f"TLS: {_words(error)}")
+                trace.trouble(self.flow, f"TLS: {words_of(error)}")
                 self.close()
                 return
             if not plain:  # the far end says goodbye
@@ -227,7 +200,7 @@ class TlsConnection(Connection):
             self._send_out()
             return False
         except ssl.SSLError as error:
-            self.fail(_REASON_OF.get(error.reason or "", "other"), _words(error))
+            self.fail(reason_of(error), words_of(error))
             return False
         if self.is_ours and not is_of(self._certificate, self.asked):
             named = ", ".join(sorted(named_as(self._certificate, self.asked))) or "nobody"
@@ -273,7 +246,7 @@ class TlsConnection(Connection):
             while rest:
                 rest = rest[self._tls.write(rest) :]
         except ssl.SSLError as error:
-            trace.trouble(self.flow, f"TLS: {_words(error)}")
+            trace.trouble(self.flow, f"TLS: {words_of(error)}")
             self.abort()
             return
         super().write(self._outgoing.read())
@@ -315,7 +288,7 @@ class TlsConnections(TcpConnections):
         self.failures: Counter[str] = Counter()
         """Handshakes that came to nothing, by reason."""
         self.handshakes = 0
-        self._told_since, self._told, self._untold = float("-inf"), 0, 0
+        self._telling = Telling()
         self._at: dict[HostPort, TlsConnection] = {}
         """Connections opened from here, by the address they go to."""
         self._proven: dict[HostPort, str] = {}
@@ -364,16 +337,8 @@ class TlsConnections(TcpConnections):
 
     def tell_failed(self, flow: Flow, words: str) -> None:
         """The log has them, but not the whole of a flood."""
-        now = self.now()
-        if now - self._told_since >= 1.0:
-            if self._untold:
-                trace.trouble(flow, f"no TLS, and {self._untold} handshakes before it that came to nothing are not told of")
-            self._told_since, self._told, self._untold = now, 0, 0
-        if self._told >= TOLD_A_SECOND:
-            self._untold += 1
-            return
-        self._told += 1
-        trace.trouble(flow, f"no TLS: {words}")
+        for line in self._telling.failed(words, self.now()):
+            trace.trouble(flow, line)
 
     def shook(self, connection: TlsConnection) -> None:
         """A handshake is done."""
@@ -408,10 +373,3 @@ class TlsConnections(TcpConnections):
         """See FIGURES."""
         failures = {name: self.failures[reason] for reason, name in FAILURES.items()}
         return {**super().figures(), "tls_handshakes_total": self.handshakes, **failures}
-
-
-def _words(error: ssl.SSLError) -> str:
-    """What OpenSSL says, without the notation of Python."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the certificate is not accepted: {error.verify_message}"
-    return (error.reason or str(error)).replace("_", " ").lower()

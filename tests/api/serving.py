@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from api.commands.run import _Server
 from api.edge.connections import Connections
 from api.edge.protocol import Patience, ServerConfig
+from api.https import Https
 
 
 @dataclass(frozen=True)
@@ -22,8 +24,16 @@ class Served:
     wires: list[Wire] = field(default_factory=list)
     """All that were opened: closed with the server, so that no test has to."""
 
-    async def connect(self, source: str = "127.0.0.1") -> Wire:
-        self.wires.append(Wire(*await asyncio.open_connection("127.0.0.1", self.port, local_addr=(source, 0))))
+    plain_port: int = 0
+    """Beside HTTPS."""
+
+    async def connect(self, source: str = "127.0.0.1", tls: ssl.SSLContext | None = None, name: str | None = None, port: int = 0) -> Wire:
+        """Args:
+        tls: what a handshake is made with; None: there is none.
+        name: that is asked for in it.
+        """
+        wire = await asyncio.open_connection("127.0.0.1", port or self.port, local_addr=(source, 0), ssl=tls, server_hostname=name)
+        self.wires.append(Wire(*wire))
         return self.wires[-1]
 
 
@@ -71,20 +81,31 @@ class Wire:
 
 
 @contextlib.asynccontextmanager
-async def serving(app: Any, patience: Patience | None = None, connections: Connections | None = None) -> AsyncIterator[Served]:
-    """As `fernamt run` serves."""
+async def serving(
+    app: Any, patience: Patience | None = None, connections: Connections | None = None, https: Https | None = None, plain_port: int = 0
+) -> AsyncIterator[Served]:
+    """As `fernamt run` serves.
+
+    Args:
+        https: which has started; None: all without TLS.
+        plain_port: beside it; 0: any.
+    """
     held = connections or Connections(per_source=100, strangers=100, per_user=100)
     listening = socket.create_server(("127.0.0.1", 0))
     port = listening.getsockname()[1]
+    sockets = [listening] if https is None else [listening, socket.create_server(("127.0.0.1", plain_port))]
     started = asyncio.Event()
-    server = _Server(ServerConfig(app, held, patience or Patience(), timeout_graceful_shutdown=1), started.set)
-    running = asyncio.create_task(server.serve(sockets=[listening]))
+    outer = app if https is None else https.outside(app)
+    server = _Server(ServerConfig(outer, held, patience or Patience(), timeout_graceful_shutdown=1), started.set, https)
+    running = asyncio.create_task(server.serve(sockets=sockets))
     try:
         await started.wait()
-        yield (served := Served(f"http://127.0.0.1:{port}", port, held))
+        scheme = "http" if https is None else "https"
+        yield (served := Served(f"{scheme}://127.0.0.1:{port}", port, held, plain_port=sockets[-1].getsockname()[1]))
         for wire in served.wires:
             await wire.close()
     finally:
         server.should_exit = True
         await running
-        listening.close()
+        for one in sockets:
+            one.close()

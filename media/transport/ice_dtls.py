@@ -66,7 +66,7 @@ class _Line:
 
     __slots__ = ("_agent", "_ours", "_socket", "peer", "receive", "rejected", "send")
 
-    def __init__(self, line: Transport, agent: IceLite, ours: Callable[[bytes, Address], None]) -> None:
+    def __init__(self, line: Transport, agent: IceLite, ours: Callable[[bytes, Address], bool]) -> None:
         self._socket = line
         self._agent = agent
         self._ours = ours
@@ -87,8 +87,9 @@ class _Line:
         octets, address = self._socket.receive(buffer)
         if octets >= _LEAST_OCTETS and buffer[0] >> 6 == rtp.VERSION:
             return octets, self.peer
-        self._ours(bytes(memoryview(buffer)[:octets]), address)
-        raise nothing()
+        if self._ours(bytes(memoryview(buffer)[:octets]), address):
+            raise nothing()
+        return octets, address
 
     def _send(self, packet: memoryview, _: Address) -> int:
         remote = self._agent.remote
@@ -242,6 +243,8 @@ class IceDtlsTransport:
             octets, address = self._line.receive(buffer)
             if self.is_expecting:
                 self._reject(octets, address, "no keys yet")
+            elif address != self.peer:
+                return octets, address
             raise nothing()
         try:
             received = protected.receive(buffer)
@@ -290,8 +293,10 @@ class IceDtlsTransport:
 
     # ---------------------------------------------------------------- ICE
 
-    def _take(self, datagram: bytes, address: Address) -> None:
-        """What is not SRTP."""
+    def _take(self, datagram: bytes, address: Address) -> bool:
+        """What is not SRTP. Returns: False: the handshake of somebody who checks nothing and may be a phone: its leg keeps it until it is
+        described.
+        """
         now = self._clock()
         kind = rtp.kind_of(datagram)
         if kind is DatagramKind.STUN:
@@ -299,8 +304,11 @@ class IceDtlsTransport:
         elif kind is DatagramKind.DTLS and address in self._valid:
             self._send_dtls(self._dtls.receive(datagram, now))
             self._go_on(now)
+        elif kind is DatagramKind.DTLS and not self.is_expecting:
+            return False
         else:
             self._reject(len(datagram), address, kind.name)
+        return True
 
     def _check(self, datagram: bytes, address: Address, now: float) -> None:
         reaction = self._agent.receive(datagram, address, now)

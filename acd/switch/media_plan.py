@@ -1,4 +1,4 @@
-"""SDP on one side, stream parameters of the media plane on the other: the only place that knows both (RFC 3264, RFC 4733, RFC 4568)."""
+"""SDP on one side, stream parameters of the media plane on the other: the only place that knows both (RFC 3264, 4733, 4568, 5763)."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
+from msgspec import structs
+
 from media.codecs.base import AudioCodec
 from media.codecs.registry import CODECS, CONVERSIONS, USUAL, of_rtpmap
-from media.control import Codec, DescribeLeg, LegOpened
+from media.control import Browser, Codec, DescribeLeg, LegOpened
 from media.frame import sent_ptime
 from media.transport.keys import SrtpKeys, Suite
 from media.wire_cost import SRTP_OF, ChannelShape, IpVersion, Srtp, channel_kbits
 from sip.errors import OfferRefused, ParseError
+from sip.sdp import webrtc
 from sip.sdp.crypto import AgreedKeys, KeySource, SrtpTerms, SrtpUse, fresh, lines
 from sip.sdp.description import Direction, PayloadType, SessionDescription
 from sip.sdp.offer_answer import (
@@ -63,8 +66,8 @@ class MediaPlan:
 
     @property
     def is_protected(self) -> bool:
-        """It has keys."""
-        return self.audio.srtp is not None
+        """It has keys, or makes them with a handshake."""
+        return self.audio.srtp is not None or self.audio.dtls is not None
 
     def describe(
         self,
@@ -96,8 +99,15 @@ class MediaPlan:
             silence_timeout_s=silence_timeout_s,
             signals_from=tuple(sorted(signals_from)),
             until_heard=until_heard,
+            browser=_browser(audio.dtls),
             srtp=_keys(audio.srtp),
         )
+
+
+def _browser(agreed: webrtc.Agreed | None) -> Browser | None:
+    if agreed is None:
+        return None
+    return Browser(fingerprints=tuple(map(str, agreed.peer.fingerprints)), is_client=agreed.is_client, has_ice=agreed.has_ice)
 
 
 def _keys(agreed: AgreedKeys | None) -> SrtpKeys | None:
@@ -165,7 +175,7 @@ def _able(
 
 def _is_in(offered: SessionDescription, address: str, able: Capabilities, srtp: SrtpTerms | None) -> bool:
     try:
-        check_offer(offered, address, capabilities=able, srtp=srtp)
+        check_offer(offered, address, capabilities=able, srtp=srtp, shakes_hands=True)
     except OfferRefused:
         return False
     return True
@@ -173,6 +183,19 @@ def _is_in(offered: SessionDescription, address: str, able: Capabilities, srtp: 
 
 def _local(media: LegOpened) -> LocalMedia:
     return LocalMedia(media.address, media.rtp_port, media.rtcp_port)
+
+
+def _shaking(media: LegOpened, shaken: webrtc.Agreed | None = None) -> LocalMedia:
+    """The same with what we say to a phone that shakes hands; the worker's certificate is told when the leg is opened.
+
+    Args:
+        shaken: whose association it is: our role in it stays as it was (RFC 8842 §5.3).
+    """
+    local = _local(media)
+    if not media.fingerprint:
+        return local
+    role = webrtc.Setup.PASSIVE if shaken is None else shaken.role
+    return structs.replace(local, dtls=webrtc.Ours("", "", webrtc.Fingerprint(*media.fingerprint.split(" ", 1)), role=role))
 
 
 def offer(
@@ -186,25 +209,38 @@ def offer(
     """Our offer for a leg; with `previous`, the next one in the same session, under the same key if it has one."""
     able = capabilities(codecs)
     if previous is not None:
-        return reoffer(previous, _local(media), capabilities=able, agreed=srtp.agreed if srtp is not None else None)
+        shaken = srtp.shaken if srtp is not None else None
+        local = _local(media) if shaken is None else _shaking(media, shaken)
+        return reoffer(previous, local, capabilities=able, agreed=srtp.agreed if srtp is not None else None)
     if srtp is None or not srtp.use.offers_keys:
         return audio_offer(_local(media), session_id=session_id, capabilities=able)
+    if srtp.use is SrtpUse.DTLS:
+        return audio_offer(_shaking(media), session_id=session_id, capabilities=able)
+    local = _shaking(media) if srtp.offers_both else _local(media)
     is_secure = srtp.use is SrtpUse.REQUIRED
-    return audio_offer(_local(media), session_id=session_id, capabilities=able, crypto=fresh(srtp.draw), is_secure=is_secure)
+    return audio_offer(local, session_id=session_id, capabilities=able, crypto=fresh(srtp.draw), is_secure=is_secure)
 
 
 def moved(
-    previous: SessionDescription, media: LegOpened, codec: Codec, *, agreed: AgreedKeys | None = None, draw: KeySource | None = None
+    previous: SessionDescription,
+    media: LegOpened,
+    codec: Codec,
+    *,
+    agreed: AgreedKeys | None = None,
+    draw: KeySource | None = None,
+    shaken: webrtc.Agreed | None = None,
 ) -> SessionDescription:
     """The offer that our side of a session is elsewhere now (RFC 3264 §8.3.1): codec and directions stay as they were agreed on.
 
     Args:
         agreed: what protects it; our key is drawn anew, since what libsrtp knew of the streams under the old one is lost.
+        shaken: the association that protects it; the other worker has another certificate, and so another one begins.
     """
     slot = audio_slot(previous)
     direction = Direction.SENDRECV if slot is None else previous.direction_of(previous.media[slot])
     renewed = draw(len(agreed.send)) if agreed is not None and draw is not None else None
-    return reoffer(previous, _local(media), capabilities=capabilities((codec,)), direction=direction, agreed=agreed, renewed=renewed)
+    local = _local(media) if shaken is None else _shaking(media)
+    return reoffer(previous, local, capabilities=capabilities((codec,)), direction=direction, agreed=agreed, renewed=renewed)
 
 
 def names(description: SessionDescription, media: LegOpened) -> bool:
@@ -238,7 +274,8 @@ def answer(
     """
     try:
         able = _able(offered, media.address, codecs, own, spoken, srtp)
-        answered = answer_offer(offered, _local(media), session_id=session_id, previous=previous, capabilities=able, srtp=srtp)
+        local = _shaking(media, srtp.shaken) if srtp is not None else _local(media)
+        answered = answer_offer(offered, local, session_id=session_id, previous=previous, capabilities=able, srtp=srtp)
     except OfferRefused as error:
         raise NoCommonMedia(str(error), error.warning_code) from error
     return answered.description, MediaPlan(answered.audio, answered.description)
@@ -266,7 +303,7 @@ def read(offered: bytes, address: str, *, srtp: SrtpTerms | None = None) -> Sess
     """
     try:
         description = parse_sdp(offered)
-        check_offer(description, address, capabilities=capabilities(tuple(CODECS)), srtp=srtp)
+        check_offer(description, address, capabilities=capabilities(tuple(CODECS)), srtp=srtp, shakes_hands=True)
     except ParseError as error:
         raise NoCommonMedia(str(error), 399) from error
     except OfferRefused as error:
@@ -285,4 +322,6 @@ def offered_kbits(offered: SessionDescription, use: SrtpUse = SrtpUse.OFF) -> in
     known = [codec.name for one in audio.payload_types if (codec := _codec_of(one)) is not None]
     line = next(iter(lines(audio)), None) if use.takes_keys else None
     tag = Srtp.NONE if line is None else SRTP_OF[Suite(line.suite)]
+    if line is None and use.takes_keys and webrtc.has_fingerprint(offered, audio):
+        tag = SRTP_OF[Suite.AEAD_AES_128_GCM]  # which our side of a handshake prefers
     return max((channel_kbits(ChannelShape(codec, ptime_ms, version, tag)) for codec in known), default=channel_kbits(ChannelShape()))

@@ -173,7 +173,9 @@ class Relocation:
         elif leg.is_confirmed and leg.offered is None:
             assert leg.session is not None
             assert leg.plan is not None
-            leg.offered = media_plan.moved(leg.local, leg.media, leg.plan.codec, agreed=leg.plan.audio.srtp, draw=self._draw)
+            leg.offered = media_plan.moved(
+                leg.local, leg.media, leg.plan.codec, agreed=leg.plan.audio.srtp, draw=self._draw, shaken=leg.plan.audio.dtls
+            )
             self._hands.sip.reinvite(leg.session, leg.offered.to_bytes())
 
     def answered(self, leg: SwitchLeg, event: ReInviteAnswered) -> None:

@@ -723,7 +723,9 @@ class Switch:
 
     def _srtp(self, leg: SwitchLeg) -> SrtpTerms:
         """How this leg deals with keys now."""
-        return SrtpTerms(leg.srtp, self._draw_key, leg.plan.audio.srtp if leg.plan is not None else None)
+        audio = leg.plan.audio if leg.plan is not None else None
+        keys, shaken = (audio.srtp, audio.dtls) if audio is not None else (None, None)
+        return SrtpTerms(leg.srtp, self._draw_key, keys, shaken, offers_both=leg.trunk is None)
 
     def _max_forwards(self, leg: SwitchLeg) -> int:
         """What a leg is sent with: one less than the call that it is originated for came with, so that a loop through others ends

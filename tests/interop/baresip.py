@@ -38,6 +38,7 @@ module_path {modules}
 module g711.so
 module g722.so
 module srtp.so
+module dtls_srtp.so
 module aufile.so
 module aubridge.so
 module sndfile.so
@@ -47,6 +48,7 @@ module_tmp account.so
 module_app menu.so
 module_app ctrl_tcp.so
 ctrl_tcp_listen 127.0.0.1:{control}
+rtcp_mux {mux}
 """
 
 
@@ -66,13 +68,16 @@ def ports() -> tuple[int, int]:
 class Baresip:
     """One running baresip; `async with` it."""
 
-    def __init__(self, folder: Path, sip: int, control: int, account: str, frequency: float) -> None:
+    def __init__(self, folder: Path, sip: int, control: int, account: str, frequency: float, *, is_muxed: bool = False) -> None:
+        """Args: is_muxed: it offers and takes one port for RTP and RTCP."""
         needs_baresip()
         folder.mkdir(parents=True)
         self.folder = folder
         self._control = control
         tone_file(folder / "tone.wav", frequency)
-        (folder / "config").write_text(CONFIG.format(sip=sip, control=control, folder=folder, modules=MODULES))
+        (folder / "config").write_text(
+            CONFIG.format(sip=sip, control=control, folder=folder, modules=MODULES, mux="yes" if is_muxed else "no")
+        )
         (folder / "accounts").write_text(account + "\n")
         (folder / "contacts").write_text("")
         self._events: list[dict] = []
@@ -133,7 +138,8 @@ class Baresip:
         self._forgotten = len(self._heard())
 
     def _heard(self) -> bytes:
-        return self._file("dec")[44:]
+        """Nothing before it has keys, where it makes them."""
+        return self._file("dec")[44:] if any(self.folder.glob("dump-*-dec.wav")) else b""
 
     def _file(self, direction: str) -> bytes:
         (file,) = self.folder.glob(f"dump-*-{direction}.wav")
@@ -149,6 +155,8 @@ class Baresip:
         """The strongest frequency in the last second that this phone heard."""
         octets = self._heard()
         samples = np.frombuffer(octets[self._forgotten : len(octets) // 2 * 2], dtype="<i2")
+        if not len(samples):
+            return None
         rate = self.heard_rate()
         found = dominant_hz(samples[-rate:])  # which reckons with 8 kHz
         return None if found is None else found * rate / 8000

@@ -17,6 +17,8 @@ MOST: Final = 4
 """Handshakes at a time that others began: the far end's, its next one, and strangers'. Of more, the oldest is forgotten."""
 _HANDSHAKE: Final = 22
 _CLIENT_HELLO: Final = 1
+_EPOCH: Final = slice(3, 5)
+_FRAGMENT_OFFSET: Final = slice(19, 22)
 _RANDOM: Final = slice(27, 59)
 """Behind the headers of the record (RFC 6347 §4.1) and of the message (§4.2.2), and the version."""
 
@@ -140,7 +142,9 @@ def _to(address: Address, flight: list[bytes]) -> list[Datagram]:
 
 
 def random_of(datagram: bytes) -> bytes | None:
-    """Of a ClientHello with which an association begins, the client's random; None: it is something else."""
+    """Of a ClientHello with which an association begins, the client's random; None: it is something else, or what is left of a long one
+    (Chromium's has two fragments, RFC 6347 §4.2.3).
+    """
     is_hello = len(datagram) >= _RANDOM.stop and datagram[0] == _HANDSHAKE and datagram[13] == _CLIENT_HELLO
-    is_first_epoch = datagram[3:5] == b"\x00\x00"
-    return datagram[_RANDOM] if is_hello and is_first_epoch else None
+    is_begin = not any(datagram[_EPOCH]) and not any(datagram[_FRAGMENT_OFFSET])
+    return datagram[_RANDOM] if is_hello and is_begin else None

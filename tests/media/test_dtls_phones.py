@@ -250,6 +250,27 @@ def test_it_may_begin_again_and_move(rig):
         assert phone.hears() == b"\x55" * 160
 
 
+def in_two(hello):
+    """A ClientHello in two fragments (RFC 6347 §4.2.3), as one with a long key share comes."""
+    header, body = hello[13:25], hello[25:]
+    for begin, end in ((0, 100), (100, len(body))):
+        part = header[:6] + begin.to_bytes(3, "big") + (end - begin).to_bytes(3, "big") + body[begin:end]
+        yield hello[:3] + bytes(6) + bytes([0, begin > 0]) + len(part).to_bytes(2, "big") + part
+
+
+def test_a_hello_in_two_datagrams_is_one(rig):
+    phone = Phone(rig)
+    other = bridged(rig, phone)
+    phone.describe()
+    dtls = Dtls(THEIRS, is_client=True)
+    (hello,) = dtls.start(time.monotonic())
+    for datagram in in_two(hello):
+        assert len(datagram) >= 59
+        phone.rtp.sendto(datagram, phone.far_end.target)
+    phone.is_connected(phone.shakes_hands(dtls=dtls))
+    talk(phone, other)
+
+
 @given(st.lists(st.tuples(st.sampled_from([b"", b"\x16\xfe\xff\x00\x00", b"\x16\xfe\xfd", b"\x15"]), st.binary(max_size=90)), max_size=8))
 @settings(max_examples=20, deadline=None)
 def test_no_datagrams_stop_a_handshake(junk):

@@ -25,9 +25,9 @@ from acd.core.inputs import Command
 from acd.core.live import LiveState, WholeContact
 from billing_cdr.numbers import Format
 
-Srtp = Literal["off", "accepted", "wished", "required"]
-"""What one side of calls does with keys for its audio (RFC 4568, RFC 8643): takes and offers none, takes them, offers them besides, takes
-and offers nothing else."""
+Srtp = Literal["off", "accepted", "wished", "required", "dtls"]
+"""What one side of calls does with keys for its audio (RFC 4568, RFC 5763, RFC 8643): takes and offers none, takes them, offers them
+besides, takes and offers nothing else, the same with an offer of a handshake alone."""
 
 
 class Device(msgspec.Struct, frozen=True, kw_only=True):

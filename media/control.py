@@ -54,7 +54,7 @@ class OpenLeg(_Message, frozen=True, kw_only=True):
 
 
 class Browser(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """What a browser said of itself in its SDP; where it is, it did not."""
+    """What a browser said of itself in its SDP, where it is, it did not; or a phone that shakes hands for its keys (RFC 5763)."""
 
     fingerprints: tuple[str, ...]
     """Of its certificate, as `a=fingerprint` has them (RFC 8122); others than before begin another association."""
@@ -62,6 +62,9 @@ class Browser(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, for
     """We are the active end of the DTLS association: it answered `a=setup:passive`."""
     ice: Credentials | None = None
     """Ours from now on, as its description has another ufrag: an ICE restart (RFC 8445 §9). None, or the same: none."""
+    has_ice: bool = True
+    """Its checks tell where it is. False: a phone that does none: it is where the addresses beside this say until its handshake, or what
+    comes later, tells better; with a port of its own for RTCP it has a handshake of its own there (RFC 5764 §4.1)."""
 
 
 class DescribeLeg(_Message, frozen=True, kw_only=True):
@@ -102,8 +105,9 @@ class DescribeLeg(_Message, frozen=True, kw_only=True):
     until_heard: bool = False
     """The address is no place to send to: nothing is sent, audio or reports, until packets of the far end tell where it is."""
     browser: Browser | None = None
-    """Of a leg that was opened with `ice`, and of no other: the addresses above mean nothing then, everything goes over the RTP port.
-    None: it is plain or has `srtp`, checks and handshakes are nothing to it; a leg that was a browser's once stays one."""
+    """Keys come of a handshake. One that has ICE: of a leg that was opened with `ice`, and of no other; the addresses above mean nothing
+    then, everything goes over the RTP port. None: it is plain or has `srtp`, checks and handshakes are nothing to it. A leg that was
+    described with a handshake once has no other keys than those of one, and stays with or without ICE."""
     comfort_noise: int | None = None
     """Payload type of RFC 3389 noise the far end accepts; None: it gets audio instead."""
     receive_comfort_noise: int | None = None
@@ -490,9 +494,9 @@ class LegSilent(_Message, frozen=True, kw_only=True):
 
 
 class BrowserChanged(_Message, frozen=True, kw_only=True):
-    """Whether a browser is there. `connected`: keys are there and audio flows, or it does again; `suspect`: nothing came for 8 s, which a
-    browser that lives is never silent; `gone`: for 30 s (RFC 7675); `closed`: it said goodbye; `failed`: it is not who it should be, or the
-    handshake came to nothing, and `reason` says why.
+    """Whether a browser is there, or a phone with a handshake. `connected`: keys are there and audio flows, or it does again; `suspect`:
+    nothing came for 8 s, which a browser that lives is never silent; `gone`: for 30 s (RFC 7675), both of those with ICE only; `closed`: it
+    said goodbye; `failed`: it is not who it should be, or the handshake came to nothing, and `reason` says why.
     """
 
     leg: str

@@ -86,12 +86,14 @@ from media.ports import PortPool
 from media.prompts import PACKAGED_SOUNDS, SoundLibrary
 from media.recordings import Recordings
 from media.room import Room
+from media.rtp.latch import is_unspecified
 from media.transport.base import Transport
 from media.transport.dtls import Fingerprint, Identity
+from media.transport.dtls_srtp import DtlsSrtpTransport
 from media.transport.ice import Credentials
 from media.transport.ice_dtls import Event, IceDtlsTransport, News
 from media.transport.srtp import SrtpProtection
-from media.transport.udp import MTU_OCTETS, ip_version, open_udp
+from media.transport.udp import MTU_OCTETS, address_of, ip_version, open_udp
 
 log = logging.getLogger("media.worker")
 
@@ -540,11 +542,25 @@ class Worker:
             tell=lambda event: self._browser_changed(name, event),
         )
 
+    def _for_phone(self, name: str, line: Transport) -> DtlsSrtpTransport:
+        """What shakes hands without ICE."""
+        return DtlsSrtpTransport(
+            line,
+            self._identity,
+            protect=lambda keys: SrtpProtection(keys, time.monotonic),
+            at=self.timers.at,
+            clock=time.monotonic,
+            tell=lambda event: self._browser_changed(name, event),
+        )
+
     def _browser_changed(self, name: str, event: Event) -> None:
         log.info("= leg=%s browser %s %s", name, event.news, event.reason)
         leg = self._legs.get(name)
-        if event.news is News.CONNECTED and leg is not None and leg.described is not None and leg.described.until_heard:
-            leg.describe(structs.replace(leg.described, until_heard=False), time.monotonic())
+        # A description that is being obeyed sees for itself that there are keys by now.
+        if event.news is News.CONNECTED and leg is not None and leg.ordered is not None and leg.described is not None:
+            is_news = leg.described.until_heard or isinstance(leg.transport, DtlsSrtpTransport)
+            if is_news:
+                self._describe_with_handshake(leg, leg.ordered, time.monotonic())
         self.report(BrowserChanged(leg=name, state=event.news.value, reason=event.reason))
 
     def _bind(self, address: str, now: float) -> tuple[int, Transport]:
@@ -565,34 +581,54 @@ class Worker:
         leg = self._leg(request.leg)
         if leg is None:
             return
-        if request.browser is not None and leg.ice is None:
+        if request.browser is not None and request.browser.has_ice and leg.ice is None:
             log.error("! leg=%s is described as a browser's and was not opened for one", request.leg)
             return
-        transport = self._as_described(leg, request)
-        if transport is not None:
-            request = _described_browser(transport, request)
-        if not request.until_heard and ip_version(request.remote_address) != ip_version(leg.address):
+        is_anywhere = request.until_heard or (request.browser is not None and request.browser.has_ice)
+        if not is_anywhere and ip_version(request.remote_address) != ip_version(leg.address):
             log.error("! leg=%s at %s cannot speak with %r", request.leg, leg.address, request.remote_address)
             return
-        leg.describe(request, now)
+        leg.ordered = request
+        self._make_transport(leg, request)
+        if not self._describe_with_handshake(leg, request, now):
+            leg.describe(request, now)
         room = self._room_of.get(leg)
         if room is not None:
             room.fit(now)
 
-    def _as_described(self, leg: Leg, request: DescribeLeg) -> IceDtlsTransport | None:
-        """What is between the leg and its ports from now on; None: no browser's transport. What is a browser's once stays it: nothing
-        said of it later lets anything leave in plain.
+    def _make_transport(self, leg: Leg, request: DescribeLeg) -> None:
+        """What is between the leg and its ports from now on. Where there is a handshake there is one for ever: nothing said later lets
+        anything leave in plain.
         """
-        present = leg.transport
+        present, browser, credentials = leg.transport, request.browser, leg.ice
+        if isinstance(present, DtlsSrtpTransport) or (isinstance(present, IceDtlsTransport) and present.is_expecting):
+            return
         if isinstance(present, IceDtlsTransport):
-            if request.browser is not None or present.is_expecting:
-                return present
+            if browser is not None and browser.has_ice:
+                return
             leg.use(lambda _: present.bare())
-        elif request.browser is not None and (credentials := leg.ice) is not None:
+        if browser is None:
+            return
+        if browser.has_ice and credentials is not None:
             leg.use(lambda line: self._for_browser(leg.name, line, credentials))
-            assert isinstance(leg.transport, IceDtlsTransport)
-            return leg.transport
-        return None
+        else:
+            leg.use(lambda line: self._for_phone(leg.name, line))
+
+    def _describe_with_handshake(self, leg: Leg, request: DescribeLeg, now: float) -> bool:
+        """Returns: False: there is none on this leg."""
+        transport = leg.transport
+        if isinstance(transport, IceDtlsTransport):
+            fitted = _described_browser(transport, request)
+        elif isinstance(transport, DtlsSrtpTransport):
+            fitted = _described_phone(transport, request)
+            hello, leg.receiver.hello = leg.receiver.hello, None
+            if hello is not None:
+                transport.hear(*hello)
+                fitted = _described_phone(transport, request)
+        else:
+            return False
+        leg.describe(fitted, now)
+        return True
 
     def _arrange(self, request: ArrangeAudio, now: float) -> None:
         """Declared: what is not in it is over; a leg is in one room at a time."""
@@ -800,6 +836,32 @@ def _described_browser(transport: IceDtlsTransport, request: DescribeLeg) -> Des
         remote_rtcp_port=port,
         signals_from=(),
         until_heard=not transport.is_open,
+        srtp=None,
+    )
+
+
+def _described_phone(transport: DtlsSrtpTransport, request: DescribeLeg) -> DescribeLeg:
+    """Tell the transport who is expected. Returns: the order with the place at which the phone proved to be, without other keys than its
+    handshake's; nothing is sent anywhere before there are some.
+    """
+    browser = request.browser
+    host, port, rtcp_port = request.remote_address, request.remote_port, request.remote_rtcp_port
+    # A phone that holds with 0.0.0.0 (RFC 3264 §8.4) is where it was.
+    is_somewhere = not request.until_heard and port != 0 and not is_unspecified(host)
+    if is_somewhere:
+        transport.place(address_of(host, port, is_v6=transport.is_v6), address_of(host, rtcp_port, is_v6=transport.is_v6))
+    if browser is not None:
+        transport.expect(_fingerprints(request.leg, browser.fingerprints), is_client=browser.is_client)
+    peer = transport.peer
+    if peer is not None and (is_somewhere or request.until_heard):
+        rtcp_port = peer[1] if rtcp_port == port else rtcp_port if host == peer[0] else peer[1] + 1
+        host, port = peer[:2]
+    return structs.replace(
+        request,
+        remote_address=host,
+        remote_port=port,
+        remote_rtcp_port=rtcp_port,
+        until_heard=not transport.is_open or (request.until_heard and peer is None),
         srtp=None,
     )
 

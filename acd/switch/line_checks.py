@@ -271,7 +271,7 @@ def _read(offer: bytes, address: str, number: int) -> SessionDescription:
         found = media_plan.read(offer, address)
     except media_plan.NoCommonMedia as error:
         raise CheckRefused(f"offer {number} cannot be used: {error}") from error
-    if not webrtc.is_offered(found):
+    if not webrtc.is_of_page(found):
         raise CheckRefused(f"offer {number} is none of a browser: it names no stream over {webrtc.PROTO}")
     return found
 

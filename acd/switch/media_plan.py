@@ -1,4 +1,4 @@
-"""SDP on one side, stream parameters of the media plane on the other (RFC 3264, RFC 4568, RFC 4733, RFC 8829).
+"""SDP on one side, stream parameters of the media plane on the other (RFC 3264, RFC 4568, RFC 4733, RFC 5763, RFC 8829).
 
 The only place that knows both.
 """
@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+
+from msgspec import structs
 
 from acd.codecs import COMFORT_NOISE
 from media.codecs.base import AudioCodec
@@ -73,13 +75,13 @@ class MediaPlan:
 
     @property
     def is_protected(self) -> bool:
-        """It has keys."""
+        """It has keys, or makes them with a handshake."""
         return self.audio.srtp is not None or self.audio.dtls is not None
 
     @property
     def is_page(self) -> bool:
         """The far end is a browser."""
-        return self.audio.dtls is not None
+        return self.audio.dtls is not None and self.audio.dtls.has_ice
 
     def describe(
         self,
@@ -136,7 +138,12 @@ def _keys(agreed: AgreedKeys | None) -> SrtpKeys | None:
 def _browser(agreed: webrtc.Agreed | None, ice: Credentials | None) -> Browser | None:
     if agreed is None:
         return None
-    return Browser(fingerprints=tuple(str(each) for each in agreed.peer.fingerprints), is_client=agreed.is_client, ice=ice)
+    return Browser(
+        fingerprints=tuple(map(str, agreed.peer.fingerprints)),
+        is_client=agreed.is_client,
+        ice=ice if agreed.has_ice else None,
+        has_ice=agreed.has_ice,
+    )
 
 
 def draw_ice(draw: KeySource) -> Credentials:
@@ -168,7 +175,7 @@ def restarts_ice(offered: SessionDescription, before: MediaPlan | None) -> bool:
     Raises: NoCommonMedia: what it says of itself cannot be used.
     """
     slot = audio_slot(offered)
-    if before is None or before.audio.dtls is None or slot is None or offered.media[slot].proto not in webrtc.PROTOS:
+    if before is None or before.audio.dtls is None or slot is None or not (before.is_page and webrtc.is_of_page(offered)):
         return False
     try:
         return webrtc.read(offered, offered.media[slot]).restarts_ice(before.audio.dtls.peer)
@@ -240,14 +247,27 @@ def _able(
 
 def _is_in(offered: SessionDescription, address: str, able: Capabilities, srtp: SrtpTerms | None, *, is_page: bool) -> bool:
     try:
-        check_offer(offered, address, capabilities=able, srtp=srtp, is_browser=is_page)
+        check_offer(offered, address, capabilities=able, srtp=srtp, is_browser=is_page, shakes_hands=True)
     except OfferRefused:
         return False
     return True
 
 
-def _local(media: LegOpened, dtls: webrtc.Ours | None) -> LocalMedia:
+def _local(media: LegOpened, dtls: webrtc.Ours | None = None) -> LocalMedia:
     return LocalMedia(media.address, media.rtp_port, media.rtcp_port, dtls)
+
+
+def _shaking(media: LegOpened, shaken: webrtc.Agreed | None = None) -> LocalMedia:
+    """The same with what we say to a phone that shakes hands; the worker's certificate is told when the leg is opened.
+
+    Args:
+        shaken: whose association it is: our role in it stays as it was (RFC 8842 §5.3).
+    """
+    local = _local(media)
+    if not media.fingerprint:
+        return local
+    role = webrtc.Setup.PASSIVE if shaken is None else shaken.role
+    return structs.replace(local, dtls=webrtc.Ours("", "", webrtc.Fingerprint(*media.fingerprint.split(" ", 1)), role=role))
 
 
 def offer(
@@ -266,9 +286,14 @@ def offer(
     """
     able, local = capabilities(codecs), _local(media, dtls)
     if previous is not None:
+        shaken = srtp.shaken if srtp is not None else None
+        local = local if dtls is not None or shaken is None else _shaking(media, shaken)
         return reoffer(previous, local, capabilities=able, agreed=srtp.agreed if srtp is not None else None)
     if dtls is not None or srtp is None or not srtp.use.offers_keys:
         return audio_offer(local, session_id=session_id, capabilities=able)
+    if srtp.use is SrtpUse.DTLS:
+        return audio_offer(_shaking(media), session_id=session_id, capabilities=able)
+    local = _shaking(media) if srtp.offers_both else local
     is_secure = srtp.use is SrtpUse.REQUIRED
     return audio_offer(local, session_id=session_id, capabilities=able, crypto=fresh(srtp.draw), is_secure=is_secure)
 
@@ -281,12 +306,14 @@ def moved(
     agreed: AgreedKeys | None = None,
     draw: KeySource | None = None,
     dtls: webrtc.Ours | None = None,
+    shaken: webrtc.Agreed | None = None,
 ) -> SessionDescription:
     """The offer that our side of a session is elsewhere now (RFC 3264 §8.3.1): codec and directions stay as they were agreed on.
 
     Args:
         agreed: what protects it; our key is drawn anew, since what libsrtp knew of the streams under the old one is lost.
         dtls: as a browser is to know us there: another fingerprint, which begins another association, and ICE anew.
+        shaken: the association that protects it; the other worker has another certificate, and so another one begins.
     """
     slot = audio_slot(previous)
     direction = Direction.SENDRECV if slot is None else previous.direction_of(previous.media[slot])
@@ -294,7 +321,8 @@ def moved(
     codecs = (codec, COMFORT_NOISE) if has_noise else (codec,)
     renewed = draw(len(agreed.send)) if agreed is not None and draw is not None else None
     able = capabilities(codecs)
-    return reoffer(previous, _local(media, dtls), capabilities=able, direction=direction, agreed=agreed, renewed=renewed)
+    local = _local(media, dtls) if dtls is not None or shaken is None else _shaking(media)
+    return reoffer(previous, local, capabilities=able, direction=direction, agreed=agreed, renewed=renewed)
 
 
 def names(description: SessionDescription, media: LegOpened) -> bool:
@@ -333,7 +361,8 @@ def answer(
     """
     try:
         able = _able(offered, media.address, codecs, own, spoken, srtp, is_page=dtls is not None)
-        answered = answer_offer(offered, _local(media, dtls), session_id=session_id, previous=previous, capabilities=able, srtp=srtp)
+        local = _shaking(media, srtp.shaken) if srtp is not None and dtls is None else _local(media, dtls)
+        answered = answer_offer(offered, local, session_id=session_id, previous=previous, capabilities=able, srtp=srtp)
     except OfferRefused as error:
         raise NoCommonMedia(str(error), error.warning_code) from error
     return answered.description, MediaPlan(answered.audio, answered.description)
@@ -361,8 +390,8 @@ def read(offered: bytes, address: str, *, srtp: SrtpTerms | None = None) -> Sess
     """
     try:
         description = parse_sdp(offered)
-        is_page = webrtc.is_offered(description)
-        check_offer(description, address, capabilities=capabilities(tuple(CODECS)), srtp=srtp, is_browser=is_page)
+        is_page = webrtc.is_of_page(description)
+        check_offer(description, address, capabilities=capabilities(tuple(CODECS)), srtp=srtp, is_browser=is_page, shakes_hands=True)
     except ParseError as error:
         raise NoCommonMedia(str(error), 399) from error
     except OfferRefused as error:
@@ -381,6 +410,6 @@ def offered_kbits(offered: SessionDescription, use: SrtpUse = SrtpUse.OFF) -> in
     known = [codec.name for one in audio.payload_types if (codec := _codec_of(one)) is not None]
     line = next(iter(lines(audio)), None) if use.takes_keys else None
     tag = Srtp.NONE if line is None else SRTP_OF[Suite(line.suite)]
-    if audio.proto in webrtc.PROTOS:
-        tag = SRTP_OF[Suite.AEAD_AES_128_GCM]
+    if line is None and (webrtc.is_of_page(offered) or (use.takes_keys and webrtc.has_fingerprint(offered, audio))):
+        tag = SRTP_OF[Suite.AEAD_AES_128_GCM]  # which our side of a handshake prefers
     return max((channel_kbits(ChannelShape(codec, ptime_ms, version, tag)) for codec in known), default=channel_kbits(ChannelShape()))

@@ -180,7 +180,13 @@ class Relocation:
             assert leg.session is not None
             assert leg.plan is not None
             leg.offered = media_plan.moved(
-                leg.local, leg.media, leg.plan.codec, agreed=leg.plan.audio.srtp, draw=self._draw, dtls=self._hands.to_page(leg)
+                leg.local,
+                leg.media,
+                leg.plan.codec,
+                agreed=leg.plan.audio.srtp,
+                draw=self._draw,
+                shaken=leg.plan.audio.dtls,
+                dtls=self._hands.to_page(leg),
             )
             self._hands.sip.reinvite(leg.session, leg.offered.to_bytes())
 

@@ -752,7 +752,9 @@ class Switch:
 
     def _srtp(self, leg: SwitchLeg) -> SrtpTerms:
         """How this leg deals with keys now."""
-        return SrtpTerms(leg.srtp, self._draw_key, leg.plan.audio.srtp if leg.plan is not None else None)
+        audio = leg.plan.audio if leg.plan is not None else None
+        keys, shaken = (audio.srtp, audio.dtls) if audio is not None else (None, None)
+        return SrtpTerms(leg.srtp, self._draw_key, keys, shaken, offers_both=leg.trunk is None)
 
     def _max_forwards(self, leg: SwitchLeg) -> int:
         """What a leg is sent with: one less than the call that it is originated for came with, so that a loop through others ends
@@ -1050,7 +1052,7 @@ class Switch:
         leg = SwitchLeg(LegId(f"{call}.0"), call, tenant, Phase.ARRIVED, peer=host, session=event.session, offer=offer)
         leg.pin = PinEntry(pin) if pin is not None else None
         leg.srtp = use
-        leg.is_page = event.flow.is_websocket if offer is None else webrtc.is_offered(offer)
+        leg.is_page = event.flow.is_websocket if offer is None else webrtc.is_of_page(offer)
         leg.ice = media_plan.draw_ice(self._draw_key) if leg.is_page else None
         leg.heard_at = frozenset({host})
         leg.allows_info = _allows_info(request)

@@ -285,8 +285,9 @@ class Named(Given):
 
 OF_THE_TENANT = "Left out: the tenant's language."
 SRTP = (
-    "Encryption of audio (SRTP with keys in SDP, RFC 4568): `off` takes and offers none; `accepted` takes it where it is offered; `wished` "
-    "offers it besides (RFC 8643); `required` takes and offers nothing else, and calls without it are refused (488)."
+    "Encryption of audio (SRTP with keys in SDP, RFC 4568, or of a DTLS handshake, RFC 5763): `off` takes and offers none; `accepted` "
+    "takes it where it is offered; `wished` offers it besides (RFC 8643); `required` takes and offers nothing else, and calls without "
+    "it are refused (488); `dtls` is that, for who takes no offer but one of a handshake (`UDP/TLS/RTP/SAVP`)."
 )
 
 

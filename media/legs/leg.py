@@ -19,9 +19,11 @@ from media.legs.silence_watch import SilenceWatch
 from media.rtp.latch import Address, Latch
 from media.rtp.outgoing import OutgoingStream
 from media.rtp.session import RtpSession
+from media.transport.dtls_srtp import DtlsSrtpTransport
 from media.transport.ice_dtls import IceDtlsTransport
 from media.transport.protected import ProtectedTransport
 from media.transport.srtp import SrtpProtection
+from media.transport.udp import address_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +53,7 @@ class Leg:
         "jitter",
         "loss_concealment",
         "name",
+        "ordered",
         "port",
         "receiver",
         "sender",
@@ -76,6 +79,8 @@ class Leg:
         self.loss_concealment = loss_concealment
         self.ice = ice
         """By these a browser knows it."""
+        self.ordered: DescribeLeg | None = None
+        """What was ordered last; `described` is what became of it."""
         self.described: DescribeLeg | None = None
         self.jitter = JitterStatistics()
         """Of the times when it was mixed."""
@@ -100,7 +105,7 @@ class Leg:
     @property
     def is_protected(self) -> bool:
         """It has keys."""
-        return self._keys is not None or (isinstance(self.transport, IceDtlsTransport) and self.transport.is_open)
+        return self._keys is not None or (isinstance(self.transport, IceDtlsTransport | DtlsSrtpTransport) and self.transport.is_open)
 
     def receive_rtcp(self) -> None:
         """One datagram of the RTCP port."""
@@ -120,9 +125,8 @@ class Leg:
         self._protect(order.srtp)
         self._run_at(CODECS[order.codec].clock_rate)
         described: Address = (order.remote_address, order.remote_port)
-        if self.transport.is_v6 and not order.until_heard:
-            # As the kernel writes it in recvfrom: "::1", never "0:0:0:0:0:0:0:1".
-            described = (str(ipaddress.ip_address(order.remote_address)), order.remote_port, 0, 0)
+        if not order.until_heard:
+            described = address_of(order.remote_address, order.remote_port, is_v6=self.transport.is_v6)
         self._latch.describe(described, order.signals_from, nowhere=order.until_heard)
         self.described = order
         if not self._latch.is_followed:

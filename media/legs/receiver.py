@@ -80,6 +80,7 @@ class Receiver:
         "channels",
         "codec",
         "events",
+        "hello",
         "ignored",
         "latch",
         "payload_type",
@@ -118,6 +119,8 @@ class Receiver:
         self.channels: tuple[Channel, ...] = ()
         self._last_heard_at = 0.0
         self._is_unknown_type_told = False
+        self.hello: tuple[bytes, Address] | None = None
+        """The newest of DTLS that came before there was a description: a phone begins its handshake with its answer."""
         self.ignored = 0
 
     def report_to(self, reports: Reports, silence: SilenceWatch) -> None:
@@ -226,6 +229,8 @@ class Receiver:
                 octets = _HEADER_OCTETS + len(parsed.payload)
                 self._host.buffer[:octets] = plain + parsed.payload
                 self._receive_seldom(octets, address, now)
+            case DatagramKind.DTLS if self._described is None:
+                self.hello = datagram, address
             case kind:
                 self._ignore(kind.name, address)
 
@@ -422,6 +427,7 @@ class Receiver:
     def describe(self, order: DescribeLeg) -> None:
         """What the far end sends; the latch knows of it already."""
         self._described = order
+        self.hello = None
         if self.latch.address is None:
             self._undisputed = None
         if order.codec != self.codec:

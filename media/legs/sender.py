@@ -5,6 +5,7 @@ A leg that plays or presses keys `speaks`: what it would hear else is left out m
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Callable
 from typing import Final
@@ -110,7 +111,10 @@ class Sender:
             self.count_send_error(error)
 
     def count_send_error(self, error: OSError) -> None:
-        """A packet that did not leave: full socket buffer, no route."""
+        """A packet that did not leave: full socket buffer, no route. Where nobody is, because a handshake was ended, none is dropped."""
+        if error.errno == errno.ENOTCONN:
+            log.debug("! leg=%s sends nothing: %s", self.name, error)
+            return
         if not self.drops:
             log.warning("! leg=%s send to %s: %s", self.name, self.remote, error)
         self.drops += 1

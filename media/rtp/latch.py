@@ -117,7 +117,7 @@ class Latch:
         is_new = address != self.described
         if is_new or (self.address is not None and not self.is_followed and self._may_follow(self.address)):
             self.address, self.is_followed = None, False
-        if address != self._named and not _is_unspecified(address[0]):
+        if address != self._named and not is_unspecified(address[0]):
             self._left = self._place if self._place != address else None
             self._stays_left = self._left == self._named
             self._named, self._place = address, None
@@ -179,7 +179,8 @@ def _cannot_be_right(host: str, signals_from: frozenset[str]) -> bool:
     return bool(signals_from) and _is_local(host) and not any(map(_is_local, signals_from))
 
 
-def _is_unspecified(host: str) -> bool:
+def is_unspecified(host: str) -> bool:
+    """Whether it is 0.0.0.0 or "::", by which a description names no place."""
     try:
         return ipaddress.ip_address(host.partition("%")[0]).is_unspecified
     except ValueError:

@@ -33,8 +33,12 @@ EXPORTER_LABEL: Final = b"EXTRACTOR-dtls_srtp"
 _DTLS_1_2: Final = 0xFEFD
 _VALIDITY: Final = timedelta(days=3650)
 """A worker may run for years; browsers look at the fingerprint alone (RFC 8827 §6.5)."""
-_CIPHERS: Final = b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305"
-"""RFC 8827 §6.5 demands the first, for a P-256 certificate."""
+_CIPHERS: Final = (
+    b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305"
+    b":ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-CHACHA20-POLY1305"
+)
+"""RFC 8827 §6.5 demands the first, for a P-256 certificate as ours is; the second line is for phones with an RSA one, where we are the
+client."""
 _PROFILES: Final = {
     b"SRTP_AEAD_AES_128_GCM": Suite.AEAD_AES_128_GCM,
     b"SRTP_AES128_CM_SHA1_80": Suite.AES_CM_128_HMAC_SHA1_80,

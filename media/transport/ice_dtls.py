@@ -1,7 +1,8 @@
 """A browser's transport: ICE-lite, DTLS and SRTP over the RTP port (RFC 7983, RFC 8834; RTCP goes where RTP goes, RFC 5761).
 
 As long as nothing is `expect`ed, the far end may be a browser or not: checks are answered and the handshake is held, nothing else passes.
-If it is none, `bare` gives the ports back as they were.
+If it is none, `bare` gives the ports back as they were. Several pages may ring with one leg, and two of them begin at once: each has an
+association of its own until it is known whose certificate is the right one.
 
 What ICE and DTLS send and hear does not reach the leg, nor does any packet before there are keys; what the leg sends before that does not
 leave, least of all unprotected. Where the peer is, is ICE's affair: for the leg it has one address, `peer`, that is on no line, so that a
@@ -28,6 +29,7 @@ from media.rtp.packet import DatagramKind
 from media.transport import dtls, ice
 from media.transport.base import Protection, Transport
 from media.transport.dtls import Dtls, Fingerprint, Identity
+from media.transport.handshakes import random_of
 from media.transport.ice import Credentials, IceLite
 from media.transport.keys import SrtpKeys
 from media.transport.protected import ProtectedTransport
@@ -39,6 +41,8 @@ PEER_V6: Final[Address] = ("2001:db8::1", 9, 0, 0)
 """Of documentation (RFC 5737, RFC 3849), and the discard port: nothing goes there, `send` does not look at it."""
 _MAX_VALID: Final = 8
 """Addresses with a good check that are kept: a browser has a few interfaces."""
+_MAX_BESIDE: Final = 3
+"""Handshakes beside the first: of more pages than four the oldest is forgotten."""
 _LEAST_OCTETS: Final = 4
 """What is shorter is neither RTP nor RTCP (`media.rtp.packet.kind_of`)."""
 _VERSION: Final = rtp.VERSION
@@ -65,12 +69,21 @@ class Event:
     reason: str = ""
 
 
+@dataclass(slots=True, eq=False)
+class _Begun:
+    """A handshake of one page beside that of another."""
+
+    association: Dtls
+    random: bytes
+    address: Address
+
+
 class _Line:
     """Implements `Transport` below the protection: between SRTP and the socket."""
 
     __slots__ = ("_agent", "_ours", "_socket", "peer", "receive", "rejected", "send")
 
-    def __init__(self, line: Transport, agent: IceLite, ours: Callable[[bytes, Address], None]) -> None:
+    def __init__(self, line: Transport, agent: IceLite, ours: Callable[[bytes, Address], bool]) -> None:
         self._socket = line
         self._agent = agent
         self._ours = ours
@@ -91,8 +104,9 @@ class _Line:
         octets, address = self._socket.receive(buffer)
         if octets >= _LEAST_OCTETS and buffer[0] >> 6 == _VERSION:
             return octets, self.peer
-        self._ours(bytes(memoryview(buffer)[:octets]), address)
-        raise nothing()
+        if self._ours(bytes(memoryview(buffer)[:octets]), address):
+            raise nothing()
+        return octets, address
 
     def _send(self, packet: memoryview, _: Address) -> int:
         agent = self._agent
@@ -121,6 +135,7 @@ class IceDtlsTransport:
     __slots__ = (
         "_agent",
         "_at",
+        "_beside",
         "_clock",
         "_dtls",
         "_ended",
@@ -130,6 +145,7 @@ class IceDtlsTransport:
         "_line",
         "_protect",
         "_protected",
+        "_random",
         "_socket",
         "_tell",
         "_timer",
@@ -166,6 +182,10 @@ class IceDtlsTransport:
         self._agent = IceLite(credentials)
         self._line = _Line(line, self._agent, self._take)
         self._dtls = Dtls(identity)
+        self._random: bytes | None = None
+        """Of the ClientHello that it began with."""
+        self._beside: list[_Begun] = []
+        """The newest last."""
         self._expected: frozenset[Fingerprint] | None = None
         self._keyed_by: Dtls | None = None
         """The association whose keys are in use; the one that is being made may be another."""
@@ -219,9 +239,12 @@ class IceDtlsTransport:
         if expected == self._expected:
             return
         if self._expected is not None or is_client:
-            self._dtls = Dtls(self._identity, is_client=is_client)
+            self._dtls, self._random = Dtls(self._identity, is_client=is_client), None
+            self._beside.clear()
         self._expected = expected
         self._send_dtls(self._dtls.expect(tuple(expected)))
+        for each in self._beside:
+            self._send_to(each.address, each.association.expect(tuple(expected)))
         self._go_on(self._clock())
 
     def bare(self) -> Transport:
@@ -247,6 +270,8 @@ class IceDtlsTransport:
             octets, address = self._line.receive(buffer)
             if self.is_expecting:
                 self._reject(octets, address, "no keys yet")
+            elif address != self.peer:
+                return octets, address
             raise nothing()
         try:
             received = protected.receive(buffer)
@@ -290,23 +315,30 @@ class IceDtlsTransport:
 
     def _end(self) -> None:
         self._send_dtls(self._dtls.close())
+        for each in self._beside:
+            self._send_to(each.address, each.association.close())
         if self._timer is not None:
             self._timer.cancel()
         self._protected = None
 
     # ---------------------------------------------------------------- ICE
 
-    def _take(self, datagram: bytes, address: Address) -> None:
-        """What is not SRTP."""
+    def _take(self, datagram: bytes, address: Address) -> bool:
+        """What is not SRTP. Returns: False: the handshake of somebody who checks nothing and may be a phone: its leg keeps it until it is
+        described.
+        """
         now = self._clock()
         kind = rtp.kind_of(datagram)
         if kind is DatagramKind.STUN:
             self._check(datagram, address, now)
         elif kind is DatagramKind.DTLS and address in self._valid:
-            self._send_dtls(self._dtls.receive(datagram, now))
+            self._shake_hands(datagram, address, now)
             self._go_on(now)
+        elif kind is DatagramKind.DTLS and not self.is_expecting:
+            return False
         else:
             self._reject(len(datagram), address, kind.name)
+        return True
 
     def _check(self, datagram: bytes, address: Address, now: float) -> None:
         reaction = self._agent.receive(datagram, address, now)
@@ -335,8 +367,44 @@ class IceDtlsTransport:
 
     # ---------------------------------------------------------------- DTLS
 
+    def _shake_hands(self, datagram: bytes, address: Address, now: float) -> None:
+        """With whom it is of; what comes from elsewhere goes on with the first, whose page may have moved."""
+        random = random_of(datagram)
+        begun = next((each for each in self._beside if each.address == address), None)
+        if random is not None and self._dtls.state is not dtls.State.NEW and random != self._random and self._keyed_by is None:
+            begun = next((each for each in self._beside if each.random == random), None) or self._begin_beside(random, address)
+            begun.address = address
+        elif random is not None and self._dtls.state is dtls.State.NEW:
+            self._random = random
+        if begun is not None and random != self._random:
+            self._send_to(address, begun.association.receive(datagram, now))
+        else:
+            self._send_dtls(self._dtls.receive(datagram, now))
+
+    def _begin_beside(self, random: bytes, address: Address) -> _Begun:
+        begun = _Begun(Dtls(self._identity), random, address)
+        if self._expected is not None:
+            begun.association.expect(tuple(self._expected))
+        self._beside.append(begun)
+        if len(self._beside) > _MAX_BESIDE:
+            del self._beside[0]
+        return begun
+
+    def _choose(self) -> None:
+        """Of several associations the one that stands; of those that are over none, as long as another is not."""
+        standing = next((each for each in self._beside if each.association.state is dtls.State.ESTABLISHED), None)
+        self._beside = [each for each in self._beside if each.association.state not in _OVER]
+        if standing is not None and self._dtls.state is not dtls.State.ESTABLISHED:
+            self._dtls, self._random = standing.association, standing.random
+        elif self._dtls.state in _OVER and self._keyed_by is not self._dtls and (self._beside or not self.is_expecting):
+            first = self._beside.pop(0) if self._beside else None
+            self._dtls, self._random = (Dtls(self._identity), None) if first is None else (first.association, first.random)
+        if self._dtls.state is dtls.State.ESTABLISHED:
+            self._beside.clear()
+
     def _go_on(self, now: float) -> None:
         """Begin, if that is ours and there is somebody to begin with; then see what became of the association."""
+        self._choose()
         if self._agent.remote is not None:
             self._send_dtls(self._dtls.start(now))
         association = self._dtls
@@ -355,8 +423,11 @@ class IceDtlsTransport:
     def _send_dtls(self, flight: list[bytes]) -> None:
         remote = self._agent.remote
         if remote is not None:
-            for datagram in flight:
-                self._send_now(datagram, remote)
+            self._send_to(remote, flight)
+
+    def _send_to(self, address: Address, flight: list[bytes]) -> None:
+        for datagram in flight:
+            self._send_now(datagram, address)
 
     def _send_now(self, datagram: bytes, address: Address) -> None:
         try:
@@ -368,7 +439,9 @@ class IceDtlsTransport:
 
     def _arm(self, now: float) -> None:
         """Be called when ICE or DTLS want to be; a timer that is early looks, and sets the next."""
-        wanted = [each for each in (self._agent.next_timeout(), self._dtls.next_timeout(now)) if each is not None]
+        associations = (self._dtls, *[each.association for each in self._beside])
+        deadlines = (self._agent.next_timeout(), *[each.next_timeout(now) for each in associations])
+        wanted = [each for each in deadlines if each is not None]
         if not wanted or (self._timer is not None and self._timer.deadline <= min(wanted)):
             return
         if self._timer is not None:
@@ -378,6 +451,8 @@ class IceDtlsTransport:
     def _timed_out(self, now: float) -> None:
         self._timer = None
         self._send_dtls(self._dtls.handle_timeout(now))
+        for each in self._beside:
+            self._send_to(each.address, each.association.handle_timeout(now))
         self._tell_of(self._agent.handle_timeout(now))
         self._go_on(now)
 
@@ -386,6 +461,7 @@ class IceDtlsTransport:
         return {"ice": self._agent.describe(), "dtls": self._dtls.describe(), "has_keys": self._protected is not None}
 
 
+_OVER: Final = frozenset((dtls.State.CLOSED, dtls.State.FAILED))
 _NEWS: Final = {ice.State.CONNECTED: News.CONNECTED, ice.State.SUSPECT: News.SUSPECT, ice.State.GONE: News.GONE}
 
 

@@ -101,6 +101,11 @@ def kernel_drops(opened: socket.socket) -> int:
     return int(_MEMINFO.unpack(opened.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size))[_DROPS])
 
 
+def address_of(host: str, port: int, *, is_v6: bool) -> Address:
+    """As the kernel writes it in recvfrom: "::1", never "0:0:0:0:0:0:0:1". Raises: ValueError: no IP address where it is one of IPv6."""
+    return (str(ipaddress.ip_address(host)), port, 0, 0) if is_v6 else (host, port)
+
+
 def ip_version(address: str) -> int | None:
     """4 or 6; None for what is no IP address: a name would block every call while it resolves."""
     try:

@@ -1,16 +1,21 @@
-"""Keys of SRTP in a description: `a=crypto` (SDES, RFC 4568; suites §6.2 and RFC 7714 §14), and beside plain RTP (RFC 8643).
+"""Keys of SRTP in a description: `a=crypto` (SDES, RFC 4568; suites §6.2 and RFC 7714 §14), those of a handshake (`a=fingerprint`, RFC
+5763), and both beside plain RTP (RFC 8643).
 
-What one side of a call does with them, by `SrtpUse`:
+What one side of a call does with them, by `SrtpUse`; "keys" are lines of a=crypto, and a fingerprint where `webrtc.Ours` is given:
 
-| use      | we offer             | offered RTP/SAVP | offered RTP/AVP with a=crypto | offered RTP/AVP |
-|----------|----------------------|------------------|-------------------------------|-----------------|
-| off      | RTP/AVP              | refused (302)    | plain                         | plain           |
-| accepted | RTP/AVP              | encrypted        | encrypted                     | plain           |
-| wished   | RTP/AVP and a=crypto | encrypted        | encrypted                     | plain           |
-| required | RTP/SAVP             | encrypted        | encrypted                     | refused (302)   |
+| use      | we offer         | offered with keys       | offered RTP/AVP with keys | offered RTP/AVP |
+|----------|------------------|-------------------------|---------------------------|-----------------|
+| off      | RTP/AVP          | refused (302)           | plain                     | plain           |
+| accepted | RTP/AVP          | encrypted               | encrypted                 | plain           |
+| wished   | RTP/AVP and keys | encrypted               | encrypted                 | plain           |
+| required | RTP/SAVP         | encrypted               | encrypted                 | refused (302)   |
+| dtls     | UDP/TLS/RTP/SAVP | encrypted               | encrypted                 | refused (302)   |
+
+"With keys" are RTP/SAVP and, by a handshake alone, UDP/TLS/RTP/SAVP (RFC 5764 §8). Where a line of a=crypto stands beside a fingerprint the
+line is taken: it costs no round trip. The last use is for phones that take no other offer; those with a=crypto alone refuse that one.
 
 A line that we cannot do is as if it were not there; RTP/SAVP without any other is refused (306). A session that has keys does not give them
-up: what would make it plain is refused whatever the use, and the session goes on as it was.
+up, nor those of a handshake for others: what would have that is refused whatever the use, and the session goes on as it was.
 """
 
 from __future__ import annotations
@@ -25,6 +30,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from sip.sdp.description import Attribute, MediaDescription
+from sip.sdp.webrtc import Agreed
 
 PLAIN_PROTOS: Final = frozenset(("RTP/AVP", "RTP/AVPF"))
 """RFC 4585 §4: an AVPF offer can be answered without using any feedback message."""
@@ -49,6 +55,7 @@ class SrtpUse(StrEnum):
     ACCEPTED = "accepted"
     WISHED = "wished"
     REQUIRED = "required"
+    DTLS = "dtls"
 
     @property
     def takes_keys(self) -> bool:
@@ -56,11 +63,11 @@ class SrtpUse(StrEnum):
 
     @property
     def takes_plain(self) -> bool:
-        return self is not SrtpUse.REQUIRED
+        return self not in {SrtpUse.REQUIRED, SrtpUse.DTLS}
 
     @property
     def offers_keys(self) -> bool:
-        return self in {SrtpUse.WISHED, SrtpUse.REQUIRED}
+        return self in {SrtpUse.WISHED, SrtpUse.REQUIRED, SrtpUse.DTLS}
 
 
 class Crypto(msgspec.Struct, frozen=True):
@@ -95,11 +102,19 @@ class SrtpTerms(msgspec.Struct, frozen=True):
     Attributes:
         draw: keys of ours.
         agreed: what protects this session already.
+        shaken: the association that protects this session already.
+        offers_both: our offers to who is wished or required to have keys name a handshake beside the lines.
     """
 
     use: SrtpUse
     draw: KeySource
     agreed: AgreedKeys | None = None
+    shaken: Agreed | None = None
+    offers_both: bool = False
+
+    @property
+    def takes_plain(self) -> bool:
+        return self.use.takes_plain and self.agreed is None and self.shaken is None
 
     def answers(self, offered: Crypto) -> Crypto:
         """Our line to one of an offer. While the far end's key stays, so does ours: a hold or a refresh changes no key."""

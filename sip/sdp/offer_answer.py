@@ -7,7 +7,7 @@ Who calls what:
     answerer  answer(offer, ...) -> Answered(description, audio)
     re-offer  reoffer(previous, ...) -> offer    hold, resume, moved media: same m= lines, version + 1 (§8)
 
-To a browser the same is said with `LocalMedia.dtls`: see `webrtc`.
+To a browser, and to a phone that shakes hands for its keys, the same is said with `LocalMedia.dtls`: see `webrtc`.
 
 `OfferAnswer` keeps the turn: RFC 3264 names no states, ours follow JSEP (RFC 8829 §3.2). An input that its table does not have is
 refused with the status in `REFUSALS` when it came from the peer, and is our own bug (`IllegalTransition`) when it came from us.
@@ -124,13 +124,18 @@ class LocalMedia(msgspec.Struct, frozen=True):
     """Where we receive.
 
     Attributes:
-        dtls: what we say of ourselves to a browser; with it the stream goes over DTLS, and RTCP over the port of RTP.
+        dtls: what we say of ourselves where keys come of a handshake. With ICE: to a browser, the stream goes over DTLS, and RTCP over the
+            port of RTP. Without: to a phone, which may shake hands or not.
     """
 
     address: str
     port: int
     rtcp_port: int | None = None
     dtls: webrtc.Ours | None = None
+
+    @property
+    def is_for_browser(self) -> bool:
+        return self.dtls is not None and self.dtls.has_ice
 
     @property
     def connection(self) -> Connection:
@@ -160,7 +165,7 @@ class NegotiatedAudio(msgspec.Struct, frozen=True):
         remote_address, remote_port, remote_rtcp_address, remote_rtcp_port: where the peer receives; after latching only a first guess.
         rtcp_mux: RTCP goes to the RTP port.
         direction: what we do: SENDONLY means that we send and do not receive.
-        dtls: the stream goes over DTLS, and where to is what ICE finds: the remote addresses mean nothing.
+        dtls: the keys come of a handshake; with ICE that finds where to, and the remote addresses mean nothing.
         srtp: what protects it; None: it is plain.
     """
 
@@ -226,7 +231,8 @@ def audio_offer(
     """The offer of one audio stream (RFC 3264 §5.1).
 
     Args:
-        crypto: keys that we may send under, best first: the answerer takes one (RFC 4568 §5.1.1).
+        crypto: keys that we may send under, best first: the answerer takes one (RFC 4568 §5.1.1), or shakes hands where there is a phone's
+            `local.dtls`. With that and no keys it has to (RFC 5764 §8).
         is_secure: they are a condition (RTP/SAVP); else they may be left aside (RFC 8643 §3.1).
     Raises: LocalMisuse: no codec, or a number twice.
     """
@@ -237,11 +243,15 @@ def audio_offer(
     connection = local.connection
     ours = local.dtls
     common: tuple[Attribute, ...] = ()
-    if ours is None:
-        proto, own = "RTP/SAVP" if is_secure else "RTP/AVP", local.attributes()
-    else:
+    if ours is not None and ours.has_ice:
         proto, common = webrtc.PROTO, webrtc.session_attributes(ours.mid)
         own = webrtc.stream_attributes(ours, webrtc.Setup.ACTPASS, ours.mid, local.address, local.port)
+    else:
+        proto, own = "RTP/SAVP" if is_secure else "RTP/AVP", local.attributes()
+        if ours is not None:
+            own += webrtc.phone_attributes(ours, webrtc.Setup.ACTPASS)
+            if not crypto:
+                proto, own = webrtc.PHONES_PROTO, (*own, Attribute("rtcp-mux"))
     return SessionDescription(
         origin=Origin(username, session_id, session_version, "IN", connection.address_type, connection.address),
         connection=connection,
@@ -274,6 +284,7 @@ def reoffer(
 
     Args:
         previous: our own last description, offer or answer. Its m= lines keep their number and order; those refused stay refused (§8).
+        local: with `dtls` where a handshake protects the session: it is offered again, and no line beside it.
         agreed: what protects the session: our line of it is offered again, as it is.
         renewed: the key that we shall send under from now on in place of that.
     """
@@ -282,10 +293,10 @@ def reoffer(
     if slot is not None:
         able = _numbered_as(previous.media[slot].payload_types, able)
     mid = None if slot is None else previous.media[slot].attribute("mid")
-    if local.dtls is not None and mid is not None:
+    if local.dtls is not None and local.dtls.has_ice and mid is not None:
         # RFC 8829 §5.2.2: the stream keeps its mid, whoever gave it.
         local = msgspec.structs.replace(local, dtls=msgspec.structs.replace(local.dtls, mid=mid))
-    crypto = () if slot is None else _kept_lines(previous.media[slot], agreed, renewed)
+    crypto = () if slot is None or local.dtls is not None else _kept_lines(previous.media[slot], agreed, renewed)
     fresh = audio_offer(local, session_id=previous.origin.session_id, capabilities=able, direction=direction, crypto=crypto)
     lines = [_turned_down(media, local) for media in previous.media]
     if slot is None:
@@ -399,16 +410,17 @@ def _check_reachable(connection: Connection, ours: str) -> None:
         raise _refused(WARNING_NETWORK_ADDRESS, f"{text} is the address of no host")
 
 
-def _remote(description: SessionDescription, media: MediaDescription, ours: str) -> tuple[Connection, Direction]:
+def _remote(description: SessionDescription, media: MediaDescription, ours: str, *, is_browser: bool) -> tuple[Connection, Direction]:
     """Where the peer receives, and its direction with the old hold understood (RFC 3264 §8.4: c=0.0.0.0 says "do not send to me").
 
     Args:
         ours: the address our packets come from.
+        is_browser: ICE finds the peer.
     """
     connection = description.connection_of(media)
     if connection is None:
         raise _refused(WARNING_NETWORK_ADDRESS, "no connection address")
-    if media.proto in webrtc.PROTOS:
+    if is_browser:
         # RFC 8839 §4.3.1: the null address says here that ICE will find one, and is no hold.
         return connection, description.direction_of(media)
     _check_reachable(connection, ours)
@@ -425,35 +437,53 @@ def check_offer(
     capabilities: Capabilities | None = None,
     srtp: SrtpTerms | None = None,
     is_browser: bool = False,
+    shakes_hands: bool = False,
 ) -> int:
     """The index of the stream that `answer` would accept from a socket with this address: known before ports are taken for it.
 
     Args:
         is_browser: the stream is to go over DTLS, and no other.
+        shakes_hands: it may, with a phone: there will be a `LocalMedia.dtls`.
     Raises: OfferRefused: as `answer`.
     """
-    return _select(offer, capabilities or Capabilities(), address, srtp, is_browser=is_browser)[0]
+    return _select(offer, capabilities or Capabilities(), address, srtp, is_browser=is_browser, shakes_hands=shakes_hands)[0]
 
 
-def _protection(media: MediaDescription, srtp: SrtpTerms | None) -> tuple[int, Crypto | None]:
-    """Whether a stream can be taken: 0, or the warning to refuse it with; and the line that protects it: the first that we can do
-    (RFC 4568 §5.1.2).
+def _protection(
+    offer: SessionDescription, media: MediaDescription, srtp: SrtpTerms | None, *, shakes_hands: bool
+) -> tuple[int, Crypto | webrtc.Peer | None]:
+    """Whether a phone's stream can be taken: 0, or the warning to refuse it with; and what protects it: the first line that we can do
+    (RFC 4568 §5.1.2), else a handshake.
+
+    Raises: OfferRefused: as `webrtc.read`, where there is nothing but a handshake.
     """
     takes_keys = srtp is not None and srtp.use.takes_keys
-    line = next(iter(crypto_lines(media)), None) if takes_keys else None
-    if media.proto in PLAIN_PROTOS:
-        takes_plain = srtp is None or (srtp.use.takes_plain and srtp.agreed is None)
-        return (0 if takes_plain or line is not None else WARNING_TRANSPORT), line
-    if media.proto not in SECURE_PROTOS or not takes_keys:
+    takes_plain = srtp is None or srtp.takes_plain
+    if media.proto in webrtc.PROTOS:
+        return (0, webrtc.read(offer, media, has_ice=False)) if takes_keys and shakes_hands else (WARNING_TRANSPORT, None)
+    is_plain = media.proto in PLAIN_PROTOS
+    if not is_plain and (media.proto not in SECURE_PROTOS or not takes_keys):
         return WARNING_TRANSPORT, None
-    return (0 if line is not None else WARNING_ATTRIBUTE), line
+    if srtp is not None and takes_keys:
+        line = next(iter(crypto_lines(media)), None) if srtp.shaken is None else None
+        if line is not None:
+            return 0, line
+        if shakes_hands and webrtc.has_fingerprint(offer, media):
+            try:
+                return 0, webrtc.read(offer, media, has_ice=False)
+            except OfferRefused:
+                if not takes_plain or not is_plain:
+                    raise
+    if not is_plain:
+        return WARNING_ATTRIBUTE, None
+    return (0 if takes_plain else WARNING_TRANSPORT), None
 
 
 def _select(
-    offer: SessionDescription, able: Capabilities, ours: str, srtp: SrtpTerms | None, *, is_browser: bool
-) -> tuple[int, tuple[PayloadType, PayloadType], Crypto | None]:
-    """The stream to accept, its codec as (theirs, ours), and its keys. One over each IP version may be offered (RFC 5118 §4.9), and one
-    plain beside one with keys: the first that we reach and may take is taken.
+    offer: SessionDescription, able: Capabilities, ours: str, srtp: SrtpTerms | None, *, is_browser: bool, shakes_hands: bool
+) -> tuple[int, tuple[PayloadType, PayloadType], Crypto | webrtc.Peer | None]:
+    """The stream to accept, its codec as (theirs, ours), and its keys or with whom they are made. One over each IP version may be offered
+    (RFC 5118 §4.9), and one plain beside one with keys: the first that we reach and may take is taken.
 
     Raises: OfferRefused: 304 no audio stream is offered, 302 none over a transport that we may take, 306 none with keys of use, 305 none
         with a codec of ours, or as `_check_reachable` or `webrtc.read`.
@@ -463,23 +493,27 @@ def _select(
     for index, media in enumerate(offer.media):
         if media.media != "audio" or not media.port:
             continue
-        unfit, line = _protection(media, srtp) if not is_browser else (0 if media.proto in webrtc.PROTOS else WARNING_TRANSPORT, None)
-        if unfit:
-            if warning == WARNING_MEDIA_TYPE:
-                warning = unfit
-            continue
-        warning = WARNING_MEDIA_FORMAT
-        pair = _common(media.payload_types, able)
-        if pair is None:
-            continue
+        keys: Crypto | webrtc.Peer | None = None
         try:
-            _remote(offer, media, ours)
-            if media.proto in webrtc.PROTOS:
-                webrtc.read(offer, media)
+            if is_browser:
+                unfit = 0 if media.proto in webrtc.PROTOS else WARNING_TRANSPORT
+            else:
+                unfit, keys = _protection(offer, media, srtp, shakes_hands=shakes_hands)
+            if unfit:
+                if warning == WARNING_MEDIA_TYPE:
+                    warning = unfit
+                continue
+            warning = WARNING_MEDIA_FORMAT
+            pair = _common(media.payload_types, able)
+            if pair is None:
+                continue
+            _remote(offer, media, ours, is_browser=is_browser)
+            if is_browser:
+                keys = webrtc.read(offer, media)
         except OfferRefused as refusal:
             unreachable = unreachable or refusal
         else:
-            return index, pair, line
+            return index, pair, keys
     raise unreachable or OfferRefused(WARNINGS[warning], warning)
 
 
@@ -503,12 +537,13 @@ def answer(
     Raises: OfferRefused: nothing in common: 488 with one of `WARNINGS`.
     """
     able = capabilities or Capabilities()
-    if local.dtls is not None:
+    if local.is_for_browser:
         # Deviation: a browser's order is its maker's, not its user's (Opus, G.722, PCMU), so RFC 3264 §6.1 gains nobody anything.
         able = msgspec.structs.replace(able, offerer_chooses=False)
-    slot, (codec, our_codec), their_line = _select(offer, able, local.address, srtp, is_browser=local.dtls is not None)
+    is_browser = local.is_for_browser
+    slot, (codec, our_codec), theirs = _select(offer, able, local.address, srtp, is_browser=is_browser, shakes_hands=local.dtls is not None)
     offered = offer.media[slot]
-    remote, remote_direction = _remote(offer, offered, local.address)
+    remote, remote_direction = _remote(offer, offered, local.address, is_browser=is_browser)
     ours = direction_of(
         sends=direction.sends and remote_direction.receives,
         receives=direction.receives and remote_direction.sends,
@@ -518,25 +553,29 @@ def answer(
         event = msgspec.structs.replace(event, fmtp=able.telephone_event.fmtp)
     # Not with a browser: every Chromium offers noise and would fall silent for it, where nobody asked that of it, and beside a party that
     # takes none, noise would have to be made of what could have been passed on.
-    noise = _comfort_noise(offered.payload_types, codec.clock_rate) if local.dtls is None else None
+    noise = None if is_browser else _comfort_noise(offered.payload_types, codec.clock_rate)
     ptime = offered.ptime or able.ptime_ms
     # What we say of a codec is ours: RFC 7587 §7.1 declares, it does not negotiate.
     beside = tuple(one for one in (noise, event) if one is not None)
     formats, attributes = _formats((msgspec.structs.replace(codec, fmtp=our_codec.fmtp),), beside, ptime, ours)
     dtls: webrtc.Agreed | None = None
     common: tuple[Attribute, ...] = ()
-    if local.dtls is None:
-        is_muxed = offered.rtcp_mux and local.rtcp_port == local.port
-        own = (Attribute("rtcp-mux"),) if is_muxed else local.attributes()
-    else:
-        is_muxed = True
-        dtls, common, own = _secured_answer(offer, offered, local, local.dtls)
+    is_shaken = isinstance(theirs, webrtc.Peer)
+    is_muxed = is_browser or (offered.rtcp_mux and (is_shaken or local.rtcp_port == local.port))
+    own = (Attribute("rtcp-mux"),) if is_muxed else local.attributes()
+    if isinstance(theirs, webrtc.Peer) and local.dtls is not None:
+        dtls = webrtc.agreed_by_offer(theirs, local.dtls)
+        if is_browser:
+            common = webrtc.session_attributes(theirs.mid if theirs.is_bundled else None)
+            own = webrtc.stream_attributes(local.dtls, dtls.role, theirs.mid, local.address, local.port)
+        else:
+            own += webrtc.phone_attributes(local.dtls, dtls.role, theirs.mid)
     lines = [_turned_down(media, local) for media in offer.media]
     keys: AgreedKeys | None = None
-    if their_line is not None and srtp is not None:
-        our_line = srtp.answers(their_line)
+    if isinstance(theirs, Crypto) and srtp is not None:
+        our_line = srtp.answers(theirs)
         attributes = (*attributes, our_line.attribute())
-        keys = AgreedKeys(our_line.suite, our_line.key, their_line.key)
+        keys = AgreedKeys(our_line.suite, our_line.key, theirs.key)
     lines[slot] = MediaDescription("audio", local.port, offered.proto, formats, attributes=own + attributes)
     connection = local.connection
     description = SessionDescription(
@@ -555,17 +594,6 @@ def answer(
         offered, remote, ours, codec, codec.number, (number, number), (hush, hush), ptime, mux=is_muxed, srtp=keys, dtls=dtls
     )
     return Answered(description, audio)
-
-
-def _secured_answer(
-    offer: SessionDescription, offered: MediaDescription, local: LocalMedia, ours: webrtc.Ours
-) -> tuple[webrtc.Agreed, tuple[Attribute, ...], tuple[Attribute, ...]]:
-    """What is agreed on with a browser, and our attributes for the session and for the stream."""
-    peer = webrtc.read(offer, offered)
-    agreed = webrtc.agreed_by_offer(peer, ours)
-    setup = webrtc.Setup.ACTIVE if agreed.is_client else webrtc.Setup.PASSIVE
-    common = webrtc.session_attributes(peer.mid if peer.is_bundled else None)
-    return agreed, common, webrtc.stream_attributes(ours, setup, peer.mid, local.address, local.port)
 
 
 @lru_cache(maxsize=256)
@@ -611,12 +639,16 @@ def read_answer(offer: SessionDescription, answered: SessionDescription, *, is_p
     ours, theirs = offer.media[slot], answered.media[slot]
     if theirs.media != "audio" or not theirs.port:
         raise OfferRefused("audio refused", WARNING_MEDIA_TYPE)
-    is_browser = ours.proto in webrtc.PROTOS
-    if is_browser != (theirs.proto in webrtc.PROTOS):
+    if (ours.proto in webrtc.PROTOS) != (theirs.proto in webrtc.PROTOS):
         raise _refused(WARNING_TRANSPORT, f"{theirs.proto[:20]} answered, {ours.proto} offered")
-    keys = None if is_browser else _keys_of(ours, theirs, is_protected=is_protected)
+    is_browser = ours.attribute("ice-ufrag") is not None
+    keys, peer = None, None
+    if ours.proto in webrtc.PROTOS or _has_chosen_handshake(ours, answered, theirs):
+        peer = webrtc.read(answered, theirs, has_ice=is_browser)
+    else:
+        keys = _keys_of(ours, theirs, is_protected=is_protected)
     own = offer.connection_of(ours)
-    remote, remote_direction = _remote(answered, theirs, own.address if own is not None else offer.origin.address)
+    remote, remote_direction = _remote(answered, theirs, own.address if own is not None else offer.origin.address, is_browser=is_browser)
     offered = ours.payload_types
     chosen = _chosen(offered, theirs.payload_types)
     if chosen is None:
@@ -642,11 +674,16 @@ def read_answer(offer: SessionDescription, answered: SessionDescription, *, is_p
         theirs.ptime or ours.ptime or DEFAULT_PTIME_MS,
         mux=theirs.rtcp_mux and ours.rtcp_mux,
         srtp=keys,
-        dtls=webrtc.agreed_by_answer(webrtc.read(answered, theirs)) if is_browser else None,
+        dtls=None if peer is None else webrtc.agreed_by_answer(peer),
     )
     if their_event is None or not _is_free(their_event.number, offered):
         return audio
     return msgspec.structs.replace(audio, renumbered_telephone_event=their_event.number)
+
+
+def _has_chosen_handshake(ours: MediaDescription, answered: SessionDescription, theirs: MediaDescription) -> bool:
+    """Of the two that an offer of ours to a phone may name."""
+    return ours.attribute("fingerprint") is not None and not has_lines(theirs) and webrtc.has_fingerprint(answered, theirs)
 
 
 def _is_free(number: int, described: tuple[PayloadType, ...]) -> bool:

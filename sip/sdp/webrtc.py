@@ -3,6 +3,8 @@
 
 We are ICE-lite: nothing is gathered and nothing is checked from here, so the peer's candidates are read and not needed, and its password is
 not kept. Our own line names every address that is advertised, and that there are no more.
+
+Phones do the same without ICE (RFC 5763 as it was written): to who has no credentials of ours nothing is said of ICE, whatever it says.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ from sip.errors import OfferRefused
 from sip.sdp.description import Attribute, MediaDescription, SessionDescription
 
 PROTO: Final = "UDP/TLS/RTP/SAVPF"
-PROTOS: Final = frozenset((PROTO, "UDP/TLS/RTP/SAVP"))
+PHONES_PROTO: Final = "UDP/TLS/RTP/SAVP"
+PROTOS: Final = frozenset((PROTO, PHONES_PROTO))
 """RFC 5764 §8 and its form with feedback, which can be answered without using any (RFC 4585 §4)."""
 WARNING_ATTRIBUTE: Final = 306
 STREAM_ID: Final = "call"
@@ -86,7 +89,7 @@ class Peer(msgspec.Struct, frozen=True):
     """What the peer says of itself.
 
     Attributes:
-        ufrag: another than before is an ICE restart (RFC 8839 §4.4.1.1.1).
+        ufrag: another than before is an ICE restart (RFC 8839 §4.4.1.1.1); empty where there is no ICE between us.
         fingerprints: others than before are another DTLS association (RFC 8842 §5.1).
         mid: of the stream; None where the peer names none.
         is_bundled: its offer has the stream in a BUNDLE group.
@@ -112,7 +115,7 @@ class Ours(msgspec.Struct, frozen=True):
     """What we say of ourselves: the same in each description of a session, until the peer restarts ICE or shows another fingerprint.
 
     Attributes:
-        ufrag, pwd: as the media worker answers checks; 4 and 22 characters at least.
+        ufrag, pwd: as the media worker answers checks; 4 and 22 characters at least. Both empty: to a phone, without ICE.
         addresses: which we advertise, best first; none: where the stream is received. Behind 1:1 NAT it is the one outside.
         mid: of the stream in an offer of ours; an answer has the peer's.
         role: ours in the handshake where the peer leaves it to us: the one we had, as long as the association lasts (RFC 8842 §5.3).
@@ -127,8 +130,12 @@ class Ours(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         """Raises: ValueError: ufrag or pwd is not what may stand in a description."""
-        if not _UFRAG(self.ufrag) or not _PWD(self.pwd):
+        if (self.ufrag or self.pwd) and not (_UFRAG(self.ufrag) and _PWD(self.pwd)):
             raise ValueError("an ICE ufrag has 4 to 256 ice-chars, a pwd 22 to 256")
+
+    @property
+    def has_ice(self) -> bool:
+        return bool(self.ufrag)
 
     def __repr__(self) -> str:
         return f"Ours(ufrag={self.ufrag!r}, fingerprint={self.fingerprint!r}, addresses={self.addresses!r}, mid={self.mid!r})"
@@ -140,10 +147,26 @@ class Agreed(msgspec.Struct, frozen=True):
     peer: Peer
     is_client: bool
 
+    @property
+    def has_ice(self) -> bool:
+        return bool(self.peer.ufrag)
 
-def is_offered(description: SessionDescription) -> bool:
-    """Whether there is an audio stream as browsers have it: then it is to be answered with `LocalMedia.dtls`."""
-    return any(media.media == "audio" and media.port and media.proto in PROTOS for media in description.media)
+    @property
+    def role(self) -> Setup:
+        """Ours."""
+        return Setup.ACTIVE if self.is_client else Setup.PASSIVE
+
+
+def is_of_page(description: SessionDescription) -> bool:
+    """Whether there is an audio stream over DTLS that ICE finds, over one port: a browser's, whatever its offer came over."""
+    return any(
+        media.media == "audio"
+        and media.port
+        and media.proto in PROTOS
+        and media.rtcp_mux
+        and _own_or_common(description, media, "ice-ufrag") is not None
+        for media in description.media
+    )
 
 
 def _refused(what: str) -> OfferRefused:
@@ -181,24 +204,37 @@ def _bundled(description: SessionDescription) -> set[str]:
     return {mid for words in groups if words and words[0] == "BUNDLE" for mid in words[1:]}
 
 
-def read(description: SessionDescription, media: MediaDescription) -> Peer:
-    """What a stream over DTLS says of its end.
-
-    Raises: OfferRefused: 306 no ICE, or ICE-lite like ours, so that nobody would check; no fingerprint that can be read, or none by
-        `HASH_FUNCTIONS`; no rtcp-mux, as we have one port; or a=setup is none of RFC 4145's.
-    """
+def _ice_of(description: SessionDescription, media: MediaDescription) -> str:
+    """The peer's ufrag."""
     ufrag, pwd = (_own_or_common(description, media, name) or "" for name in ("ice-ufrag", "ice-pwd"))
     if not _UFRAG(ufrag) or not _PWD(pwd):
         raise _refused("ice-ufrag and ice-pwd are missing or malformed")
     if description.attribute("ice-lite") is not None:
         raise _refused("ice-lite on both sides")
+    if not media.rtcp_mux:
+        raise _refused("rtcp-mux is missing")
+    return ufrag
+
+
+def has_fingerprint(description: SessionDescription, media: MediaDescription) -> bool:
+    """Whether a handshake is offered at all, of use to us or not."""
+    return _own_or_common(description, media, "fingerprint") is not None
+
+
+def read(description: SessionDescription, media: MediaDescription, *, has_ice: bool = True) -> Peer:
+    """What a stream over DTLS says of its end.
+
+    Args:
+        has_ice: between us and the peer; else nothing is read of it.
+    Raises: OfferRefused: 306 no ICE, or ICE-lite like ours, so that nobody would check, or with it no rtcp-mux, as there is one port then;
+        no fingerprint that can be read; or a=setup is none of RFC 4145's.
+    """
+    ufrag = _ice_of(description, media) if has_ice else ""
     fingerprints = _fingerprints(description, media)
     if not fingerprints:
         raise _refused("fingerprint is missing or malformed")
     if not any(one.algorithm in HASH_FUNCTIONS for one in fingerprints):
         raise _refused(f"fingerprint is by none of {', '.join(sorted(HASH_FUNCTIONS))}")
-    if not media.rtcp_mux:
-        raise _refused("rtcp-mux is missing")
     # Deviation: RFC 5763 §5 wants it said; where it is not, RFC 4145 §4.1 has the offerer active, and every answerer we know is as well.
     setup = _SETUPS.get((_own_or_common(description, media, "setup") or Setup.ACTIVE).strip().lower())
     if setup is None or setup is Setup.HOLDCONN:
@@ -212,8 +248,8 @@ def read(description: SessionDescription, media: MediaDescription) -> Peer:
         setup,
         mid=mid,
         is_bundled=mid in _bundled(description),
-        options=tuple((_own_or_common(description, media, "ice-options") or "").split()),
-        candidates=_candidates(media),
+        options=tuple((_own_or_common(description, media, "ice-options") or "").split()) if has_ice else (),
+        candidates=_candidates(media) if has_ice else (),
     )
 
 
@@ -229,7 +265,8 @@ def agreed_by_answer(answered: Peer) -> Agreed:
 
     Raises: OfferRefused: it does not.
     """
-    if answered.setup is Setup.ACTPASS:
+    # Deviation: baresip 1.0 says in every answer of a session what it said in its own first offer; it begins, where anything does.
+    if answered.setup is Setup.ACTPASS and answered.ufrag:
         raise _refused("setup:actpass in an answer")
     return Agreed(answered, is_client=answered.setup is Setup.PASSIVE)
 
@@ -264,6 +301,12 @@ def stream_attributes(ours: Ours, setup: Setup, mid: str | None, address: str, p
         Attribute("end-of-candidates"),
         Attribute("msid", f"{STREAM_ID} {TRACK_ID}"),
     )
+
+
+def phone_attributes(ours: Ours, setup: Setup, mid: str | None = None) -> tuple[Attribute, ...]:
+    """Of a stream without ICE, but for its formats and its port for RTCP."""
+    named = () if mid is None else (Attribute("mid", mid),)
+    return (*named, Attribute("fingerprint", str(ours.fingerprint)), Attribute("setup", setup.value))
 
 
 def _host_candidates(addresses: tuple[str, ...], port: int) -> Iterator[Candidate]:

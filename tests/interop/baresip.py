@@ -37,8 +37,9 @@ jitter_buffer_delay 1-5
 module_path {modules}
 module g711.so
 module g722.so
-{more}module srtp.so
-module aufile.so
+module srtp.so
+module dtls_srtp.so
+{more}module aufile.so
 module aubridge.so
 module sndfile.so
 snd_path {folder}
@@ -47,6 +48,7 @@ module_tmp account.so
 module_app menu.so
 module_app ctrl_tcp.so
 ctrl_tcp_listen 127.0.0.1:{control}
+rtcp_mux {mux}
 """
 
 
@@ -66,14 +68,27 @@ def ports() -> tuple[int, int]:
 class Baresip:
     """One running baresip; `async with` it."""
 
-    def __init__(self, folder: Path, sip: int, control: int, account: str, frequency: float, *, modules: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        sip: int,
+        control: int,
+        account: str,
+        frequency: float,
+        *,
+        modules: tuple[str, ...] = (),
+        is_muxed: bool = False,
+    ) -> None:
+        """Args: is_muxed: it offers and takes one port for RTP and RTCP."""
         needs_baresip()
         folder.mkdir(parents=True)
         self.folder = folder
         self._control = control
         tone_file(folder / "tone.wav", frequency)
         more = "".join(f"module {each}\n" for each in modules)
-        (folder / "config").write_text(CONFIG.format(sip=sip, control=control, folder=folder, modules=MODULES, more=more))
+        (folder / "config").write_text(
+            CONFIG.format(sip=sip, control=control, folder=folder, modules=MODULES, more=more, mux="yes" if is_muxed else "no")
+        )
         (folder / "accounts").write_text(account + "\n")
         (folder / "contacts").write_text("")
         self._events: list[dict] = []
@@ -134,7 +149,8 @@ class Baresip:
         self._forgotten = len(self._heard())
 
     def _heard(self) -> bytes:
-        return self._file("dec")[44:]
+        """Nothing before it has keys, where it makes them."""
+        return self._file("dec")[44:] if any(self.folder.glob("dump-*-dec.wav")) else b""
 
     def _file(self, direction: str) -> bytes:
         (file,) = self.folder.glob(f"dump-*-{direction}.wav")
@@ -155,6 +171,8 @@ class Baresip:
     def heard_hz(self) -> float | None:
         """The strongest frequency in the last second that this phone heard."""
         samples = self._samples()
+        if not len(samples):
+            return None
         rate = self.heard_rate()
         found = dominant_hz(samples[-rate:])  # which reckons with 8 kHz
         return None if found is None else found * rate / 8000

@@ -285,6 +285,7 @@ class Rig:
         far_end.target = (address, opened.rtp_port)
         far_end.rtcp_target = (address, opened.rtcp_port)
         far_end.name = name
+        far_end.fingerprint = opened.fingerprint
         self.far_ends.append(far_end)
         if described:
             self.describe(far_end, telephone_event=event, **fields)

@@ -189,6 +189,46 @@ def test_the_ports_of_who_is_no_browser_are_as_they_were():
         later.transport.bare()
 
 
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize("is_late", [True, False])
+def test_of_two_pages_that_begin_the_described_one_is_it(is_first, is_late):
+    browser = Browser()
+    pages = [Dtls(THEIRS, is_client=True), Dtls(OTHERS, is_client=True)]
+    for page in pages:
+        page.expect((OURS.fingerprint,))
+    flights = [page.start(browser.now) for page in pages]
+    if is_late:
+        browser.transport.expect([(THEIRS if is_first else OTHERS).fingerprint])
+    while any(flights):  # in turn, as they come
+        for index, address in enumerate((WLAN, MOBILE)):
+            browser.checks(address)
+            for datagram in flights[index]:
+                assert browser.says(datagram, address) is None
+            flights[index] = [reply for datagram, to in browser.answers() if to == address for reply in pages[index].receive(datagram, 0.0)]
+    if not is_late:
+        assert browser.news == []
+        browser.transport.expect([(THEIRS if is_first else OTHERS).fingerprint])
+    assert browser.news == [News.CONNECTED]
+    browser.srtp = PublicSrtp(pages[0 if is_first else 1].keys())
+    assert browser.says(browser.srtp.protect_rtp(PACKET), WLAN if is_first else MOBILE) == PACKET
+    browser.wait(400.0)
+    assert News.FAILED not in browser.news
+
+
+def test_a_page_that_is_gone_before_it_was_described_leaves_the_leg_to_the_next():
+    browser = Browser()
+    browser.checks()
+    browser.shakes_hands()
+    for datagram in browser.dtls.close():
+        browser.says(datagram)
+    assert browser.news == []
+    browser.dtls = Dtls(OTHERS, is_client=True)
+    browser.dtls.expect((OURS.fingerprint,))
+    browser.shakes_hands()
+    browser.transport.expect([OTHERS.fingerprint])
+    assert browser.news == [News.CONNECTED]
+
+
 def test_plain_packets_and_noise_are_rejected_and_counted():
     browser = connected()
     for number, noise in enumerate((PACKET, bytes.fromhex("80c9000100000003"), b"\x80", b"", b"\x50hello", b"\xff" * 40, b"\x00" * 40), 1):

@@ -45,7 +45,7 @@ def test_of_each_browser_there_are_five_offers_and_three_that_follow_and_it_is_k
 @pytest.mark.parametrize("scene", FIRST)
 def test_an_offer_is_answered_stream_by_stream(browser, scene):
     octets, offer = recorded(browser, scene)
-    assert webrtc.is_offered(offer)
+    assert webrtc.is_of_page(offer)
     assert check_offer(offer, HERE.address, is_browser=True) == 0
     both = answer(offer, HERE, session_id=7)
     answered = parse_sdp(both.description.to_bytes())

@@ -48,7 +48,7 @@ def answered(offer, **more):
 @pytest.mark.parametrize("name", OFFERS)
 def test_each_offer_is_answered_with_pcma_and_its_telephone_event(name):
     offer = offer_of(name)
-    assert webrtc.is_offered(offer)
+    assert webrtc.is_of_page(offer)
     assert check_offer(offer, HERE.address, is_browser=True) == 0
     both = answered(offer)
     audio = both.audio
@@ -213,7 +213,7 @@ class TestReading:
 
     def test_a_plain_offer_is_not_answered_as_a_browsers(self):
         plain = audio_offer(LocalMedia("192.0.2.9", 4000), session_id=1)
-        assert not webrtc.is_offered(plain)
+        assert not webrtc.is_of_page(plain)
         with pytest.raises(OfferRefused) as refusal:
             answered(plain)
         assert refusal.value.warning_code == 302

@@ -24,7 +24,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from acd.config import TlsFiles, VoiceSettings
 from acd.errors import CannotStart
 from acd.switch.addresses import ELSEWHERE, LocalAddresses
-from sip.io.tls import dialling_context, listening_context
+from sip.io.tls import asking_context, dialling_context, listening_context
 from sip.io.transport import Contexts
 
 log = logging.getLogger(__name__)
@@ -120,6 +120,7 @@ class SipCertificate:
             return
         self._loaded = loaded
         self.contexts.listening, self.contexts.dialling = loaded.contexts.listening, loaded.contexts.dialling
+        self.contexts.asking = loaded.contexts.asking
         self.is_refused = False
         self.reloads += 1
         self._warned_at = float("-inf")
@@ -196,10 +197,11 @@ def read(files: TlsFiles, *, is_shown: bool) -> Loaded:
         _octets("ca", files.ca)
     try:
         dialling = dialling_context(files.ca, chain_path if is_shown else None, files.key if is_shown else None)
+        asking = asking_context(chain_path, files.key, files.ca)
     except ssl.SSLError as error:
         raise Unusable(f"sip.tls_ca: {files.ca} holds no certificates in PEM: {error.reason or error}") from error
     return Loaded(
-        Contexts(listening, dialling),
+        Contexts(listening, dialling, asking),
         _names(certificate),
         certificate.not_valid_before_utc.timestamp(),
         certificate.not_valid_after_utc.timestamp(),

@@ -83,7 +83,7 @@ BIND_WITHIN_S = 2.0
 """A predecessor that was asked to leave closes its sockets within milliseconds; its last connections take longer."""
 RECOUNT_S = 0.05
 DIGEST_SECRET_OCTETS = 32
-SIP_COUNTERS = ("requests_sent_anew", "session_refreshes_refused", "sessions_kept_unrefreshed")
+SIP_COUNTERS = ("requests_sent_anew", "session_refreshes_refused", "sessions_kept_unrefreshed", "refused_in_plain")
 DENIALS = ("requests_denied", "audio_addresses_denied", "calls_refused_for_budget", "calls_refused_for_class", "pins_refused")
 """Counters that are shown before they count: an alarm is set on them beforehand."""
 MEDIA_FIGURES = {
@@ -238,6 +238,7 @@ class Voice:
             tcp_strangers_per_source=self._settings.tcp_strangers_per_source,
             tcp_stranger_idle_s=self._settings.tcp_stranger_idle_s,
             tls=self._certificate.contexts if self._certificate is not None else None,
+            asks_at=[(one.host, one.port) for one in self._settings.listen if one.asks],
         )
         self._awaited = set(self.switch.adoption.tenants())
         try:
@@ -506,6 +507,8 @@ class Voice:
             self.phones.probes.setup_changed(tenant)
         if done is not None:
             await done
+        if _who_is_encrypted(setup) != _who_is_encrypted(before):
+            self.phones.setup_changed(tenant, self.sip)
 
     def _configuring(self, exchange: TenantExchange, wanted: TenantConfiguration) -> inp.Configured | inp.Reconfigured | None:
         """What tells the exchange of a configuration, with the dates it is decided by (ADR 0015); None: it knows."""
@@ -960,6 +963,12 @@ def _check(setup: TenantSetup, before: TenantSetup | None) -> None:
     problems = problems_after(before.configuration if before is not None else None, setup.configuration)
     if problems:
         raise ValueError("\n".join(problems))
+
+
+def _who_is_encrypted(setup: TenantSetup) -> tuple[object, ...]:
+    """What it depends on whether a phone may signal in plain."""
+    sites = {agent.id: agent.site for agent in setup.configuration.agents} if setup.encrypted_sites else {}
+    return setup.signalling, setup.encrypted_phones, setup.encrypted_sites, sites
 
 
 def _plans_by_document(setup: TenantSetup, book: PlanBook) -> dict[bytes, Plan]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
+from acd.core.inputs import AudioProtection
 from media.codecs.base import AudioCodec
 from media.codecs.registry import CODECS, CONVERSIONS, USUAL, of_rtpmap
 from media.control import Codec, DescribeLeg, LegOpened
@@ -65,6 +66,13 @@ class MediaPlan:
     def is_protected(self) -> bool:
         """It has keys."""
         return self.audio.srtp is not None
+
+    @property
+    def protection(self) -> tuple[AudioProtection, str | None]:
+        """What protects the audio, and the suite where the descriptions name it: a handshake of DTLS chooses its own."""
+        if self.audio.dtls is not None:
+            return "dtls", None
+        return ("none", None) if self.audio.srtp is None else ("sdes", self.audio.srtp.suite)
 
     def describe(
         self,

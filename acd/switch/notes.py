@@ -67,6 +67,7 @@ class LegNote(msgspec.Struct, frozen=True, array_like=True):
     refuses_info: bool = False
     denied_audio: str | None = None
     srtp: SrtpUse = SrtpUse.ACCEPTED
+    protection: tuple[str, str | None, str | None] = ("none", None, None)
 
     def __repr__(self) -> str:
         """Without the descriptions: keys are in them."""
@@ -121,6 +122,7 @@ def note_of(leg: SwitchLeg, kept: Mapping[str, bytes]) -> bytes:
             refuses_info=leg.refuses_info,
             denied_audio=leg.denied_audio,
             srtp=leg.srtp,
+            protection=leg.protection,
         )
     )
 
@@ -154,7 +156,7 @@ def leg_of(note: LegNote) -> SwitchLeg:
     leg.local, leg.plan = local, plan
     leg.heard_at = frozenset(note.heard_at)
     leg.max_forwards, leg.agent, leg.trunk, leg.withheld = note.max_forwards, note.agent, note.trunk, note.withheld
-    leg.srtp = note.srtp
+    leg.srtp, leg.protection = note.srtp, note.protection
     leg.sdp_session, leg.holding = note.sdp_session, note.holding
     leg.speaks_early, leg.is_confirmed, leg.denied_audio = note.speaks_early, note.is_confirmed, note.denied_audio
     leg.allows_info, leg.shows_info, leg.refuses_info = note.allows_info, note.shows_info, note.refuses_info

@@ -134,7 +134,7 @@ def voice_settings(settings: Settings, *, accept_clock: bool = False) -> VoiceSe
         Listen(transport=transport, host=host, port=port)
         for transport in settings.sip.transports
         for host, port in settings.sip.addresses(transport)
-    )
+    ) + tuple(Listen(transport="tls", host=host, port=port, asks=True) for host, port in settings.sip.carriers_addresses)
     return VoiceSettings(
         listen=listen,
         advertised_address=settings.sip.advertised,
@@ -496,7 +496,7 @@ def _check_sip(listen: Sequence[Listen]) -> None:
     from acd.runtime import check_addresses  # noqa: PLC0415 - as in `_start`
 
     for one in listen:
-        setting = "TLS_LISTEN" if one.transport == "tls" else "LISTEN"
+        setting = "TLS_CARRIERS_LISTEN" if one.asks else "TLS_LISTEN" if one.transport == "tls" else "LISTEN"
         try:
             check_addresses((one,))
         except OSError as error:

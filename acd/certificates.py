@@ -97,10 +97,14 @@ class SipCertificate:
         """Unix seconds."""
         return self._loaded.expires_at
 
-    def look(self, now: float) -> None:
-        """Read it again if its files have changed; what cannot be used leaves the one before in force. Blocks for the disk's time."""
+    def look(self, now: float, *, is_asked: bool = False) -> None:
+        """Read it again if its files have changed; what cannot be used leaves the one before in force. Blocks for the disk's time.
+
+        Args:
+            is_asked: somebody wants it read in any case.
+        """
         state = _state_of(self._files)
-        if state != self._seen or now >= self._again_at:
+        if is_asked or state != self._seen or now >= self._again_at:
             self._seen, self._again_at = state, float("inf")
             self._reload(now)
         self._regard_dates(now)

@@ -8,6 +8,7 @@ INVITE -> sip.io -> sip.user_agent -> switch -> exchange(core engine -> journal)
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import secrets
@@ -174,6 +175,7 @@ class Voice:
         self._certificate: SipCertificate | None = None
         """Where TLS is listened on."""
         self._certifying: asyncio.Task[None] | None = None
+        self._reload = asyncio.Event()
 
     @classmethod
     async def start(cls, settings: VoiceSettings, given: Given, guard: Guard | None = None) -> Voice:
@@ -691,11 +693,18 @@ class Voice:
 
     async def _look_after(self, certificate: SipCertificate) -> None:
         while True:
-            await asyncio.sleep(LOOK_S)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._reload.wait(), LOOK_S)
+            is_asked = self._reload.is_set()
+            self._reload.clear()
             try:
-                await asyncio.to_thread(certificate.look, time.time())
+                await asyncio.to_thread(certificate.look, time.time(), is_asked=is_asked)
             except Exception:
                 log.exception("! the certificate of SIP over TLS could not be looked at")
+
+    def reload_certificate(self) -> None:
+        """Read the certificate of SIP over TLS again, now; connections that are up stay up under the one they began with."""
+        self._reload.set()
 
     async def _count_again(self, tenant: TenantId, brake: Brake) -> None:
         """Records of what a crash has cut are a moment late; another balance is another count."""

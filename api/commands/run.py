@@ -279,6 +279,7 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack, signals: 
     given = Given(homes=homes, bus=bus, lookup=platform.who_is, check_pin=platform.check_pin)
     voice = await Voice.start(voice_wanted, given, guard)
     stack.push_async_callback(_leave_or_close, voice, settings, signals)
+    signals.on_reload.append(voice.reload_certificate)
     serve_voice(voice, bus)
     app = create_app(settings, VoiceClient(bus), databases, guard=guard)
     serve_platform(bus, lookup_in(databases), pins_of(app))

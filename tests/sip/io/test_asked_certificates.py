@@ -150,6 +150,15 @@ async def test_what_is_replaced_while_it_runs_holds_for_the_next_handshake_and_e
         assert (await house.asks(other.issue("carrier.example.com", file="client.pem")))[1].proven[0] == "carrier.example.com"
 
 
+async def test_who_is_to_prove_himself_when_he_calls_is_called_from_where_he_will_be_asked(tmp_path):
+    async with House(tmp_path) as house:
+        everybodys, asked = [(host, port) for _, host, port in house.endpoint.addresses]
+        assert house.endpoint.flow_to("carrier.example.com", 5061, "tls").local == everybodys
+        flow = house.endpoint.flow_to("carrier.example.com", 5061, "tls", asks=True)
+        assert flow.local == asked
+        assert house.endpoint.transports.sender(flow, "tls").address == asked
+
+
 def test_what_nobody_vouches_for_proves_nothing():
     assert proofs({}, b"a certificate that was not looked at") == ()
     assert proofs({"subject": ((("commonName", "a.example"),),)}, None) == ()

@@ -92,7 +92,7 @@ class Directory:
     """Tenant, and address of a carrier that has shown that the tenant is its customer."""
     _sightings: dict[Sighting, None] = field(default_factory=dict)
     """What is to be written down of lines, in order."""
-    _identified: dict[str, list[_Line]] = field(default_factory=dict)
+    _identified: dict[str, dict[tuple[TenantId, TrunkId], _Line]] = field(default_factory=dict)
     """What certificates prove -> the lines that have to prove it."""
     _lines_of: dict[str, tuple[tuple[_Line, int], ...]] = field(default_factory=dict)
     """Host -> the lines it may belong to, each with the width of the network that says so; kept while nothing changes."""
@@ -174,12 +174,12 @@ class Directory:
 
     def _follow_identities(self, tenant: TenantId, before: Iterable[TrunkLine]) -> None:
         for name in {line.tls_identity for line in before} - {None}:
-            left = [one for one in self._identified.pop(str(name), ()) if one.tenant != tenant]
+            left = {key: one for key, one in self._identified.pop(str(name), {}).items() if key[0] != tenant}
             if left:
                 self._identified[str(name)] = left
         for line in self._lines[tenant]:
             if line.line.tls_identity is not None:
-                self._identified.setdefault(line.line.tls_identity, []).append(line)
+                self._identified.setdefault(line.line.tls_identity, {})[tenant, line.line.id] = line
 
     def _follow_assigned(self, tenant: TenantId, before: frozenset[str], after: frozenset[str]) -> None:
         for number in before - after:
@@ -441,7 +441,7 @@ class Directory:
         """
         lines = self._lines_at(host)
         if self._identified:
-            proved = {(one.tenant, one.line.id): one for name in proven for one in self._identified.get(name, ())}
+            proved = {key: one for name in proven for key, one in self._identified.get(name, {}).items()}
             by_address = [(line, width) for line, width in lines if line.line.tls_identity is None]
             lines = (*((line, PROVEN) for line in proved.values()), *by_address)
         if not lines:

@@ -184,7 +184,7 @@ class ProtectionAgreed(_Input, frozen=True, kw_only=True):
     suite: str | None = None
     """Of SRTP, as SDES names it (RFC 4568 §6.2); None: the audio is plain, or the handshake of DTLS chooses it."""
     signalling: str | None = None
-    """The encrypted transport that SIP goes over: `tls`, `wss`; None: in plain."""
+    """The encrypted transport that SIP goes over: `tls`, `wss` (`ws` behind a proxy of this machine); None: in plain."""
 
 
 class LegFailed(_Input, frozen=True, kw_only=True):

@@ -72,7 +72,8 @@ class CdrLeg(Public, frozen=True, kw_only=True):
     suite: str | None = None
     """Of `sdes`: `AEAD_AES_128_GCM`, `AES_CM_128_HMAC_SHA1_80`."""
     signalling: str | None = None
-    """The encrypted transport that its SIP went over (`tls`, `wss`); null: in plain, or a record of an earlier release."""
+    """The encrypted transport that its SIP went over (`tls`, `wss`, `ws` behind a proxy of the exchange's machine); null: in plain, or a
+    record of an earlier release."""
     q850: int | None = None
     """The cause as ITU-T Q.850 numbers it."""
 

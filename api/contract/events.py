@@ -223,7 +223,7 @@ class LegProtected(_Event, frozen=True, kw_only=True):
     suite: str | None
     """Of `sdes`."""
     signalling: str | None
-    """The encrypted transport that SIP goes over: `tls`, `wss`; null: in plain."""
+    """The encrypted transport that SIP goes over: `tls`, `wss` (`ws` behind a proxy of the exchange's machine); null: in plain."""
 
 
 class LegMeasured(_Event, frozen=True, kw_only=True):

@@ -15,6 +15,9 @@ and for a forward that leads back here outside, once a loop, however many rounds
 Names and their order are kept for whoever reads them with a program; what is not known is left out. `sip_call_id` is that of the caller's
 dialog (`answer`: of the party that answered), so that its messages can be found in the trace. No key a caller pressed is ever written.
 
+`answer` ends with what protects either side (`a` was there, `b` has answered), where something does: `a_audio=sdes a_signalling=tls
+b_audio=dtls b_signalling=wss`.
+
 Queue, agent, talk and length of the end are those of the record (docs/figures.md §4), queue and wait of an answer those of its talk.
 """
 
@@ -67,6 +70,9 @@ class _Leg:
     trunk: str | None = None
     number: str | None = None
     sip_call_id: str | None = None
+    audio: str = "none"
+    signalling: str | None = None
+    """What protects it."""
     waits: bool = False
     """It arrived and was not answered yet."""
 
@@ -138,6 +144,7 @@ class CallLog:
             ev.LegInitiated: self._initiated,
             ev.LegAlerted: self._dialog_known,
             ev.LegConnected: self._dialog_known,
+            ev.LegProtected: self._protected,
             ev.LegCleared: self._leg_cleared,
             ev.Queued: self._queued,
             ev.QueueLeft: self._queue_left,
@@ -165,7 +172,8 @@ class CallLog:
         self._holding.update([leg.id for leg in state.legs.values() if leg.state in legs.ON_HOLD])
         for leg in state.legs.values():
             waits = leg.arrived and leg.state not in legs.ANSWERED
-            self._legs[leg.id] = _Leg(leg.call, leg.role, leg.agent, leg.trunk, leg.number, call_id_of(leg.dialog), waits)
+            known = _Leg(leg.call, leg.role, leg.agent, leg.trunk, leg.number, call_id_of(leg.dialog), leg.audio, leg.signalling, waits)
+            self._legs[leg.id] = known
         for call in state.calls.values():
             self._calls[call.id] = self._taken_up(state, call, ledger)
 
@@ -220,7 +228,7 @@ class CallLog:
         if call is None:
             return
         call.legs.append(event.leg)
-        leg = _Leg(event.call, event.role, event.agent, event.trunk, event.number, call_id_of(event.dialog), event.arrived)
+        leg = _Leg(event.call, event.role, event.agent, event.trunk, event.number, call_id_of(event.dialog), waits=event.arrived)
         self._legs[event.leg] = leg
         if event.arrived:
             call.sip_call_id = leg.sip_call_id
@@ -231,6 +239,11 @@ class CallLog:
             leg.sip_call_id = call_id_of(event.dialog) or leg.sip_call_id
         if leg is not None and isinstance(event, ev.LegConnected):
             leg.waits = False
+
+    def _protected(self, event: ev.LegProtected, _now: float) -> None:
+        leg = self._legs.get(event.leg)
+        if leg is not None:
+            leg.audio, leg.signalling = event.audio, event.signalling
 
     def _call_of(self, contact: ContactId) -> _Call | None:
         return self._calls.get(CallId(contact))
@@ -335,6 +348,8 @@ class CallLog:
             number=party.number if party is not None and party.agent is None else None,
             waited_s=now - queued_at if queued_at is not None else None,
             sip_call_id=party.sip_call_id if party is not None else None,
+            **_protection("a", self._legs.get(event.a)),
+            **_protection("b", party),
         )
 
     def _cleared(self, event: ev.CallCleared, now: float) -> None:
@@ -406,6 +421,13 @@ class CallLog:
             else:
                 fields[name] = round(value, 1) if isinstance(value, float) else value
         log.info("%s %s", glyph, " ".join([f"{name}={_value(value)}" for name, value in fields.items()]), extra=fields)
+
+
+def _protection(side: str, leg: _Leg | None) -> dict[str, str | None]:
+    """Of one side of a talk, as far as it has any."""
+    if leg is None:
+        return {}
+    return {f"{side}_audio": leg.audio if leg.audio != "none" else None, f"{side}_signalling": leg.signalling}
 
 
 def _value(value: object) -> str:

@@ -21,6 +21,8 @@ class Listen(msgspec.Struct, frozen=True, kw_only=True):
     transport: Literal["udp", "tcp", "tls"]
     host: str = "0.0.0.0"
     port: int = 5060
+    asks: bool = False
+    """Of TLS: clients are asked for certificates."""
 
 
 class TlsFiles(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +33,7 @@ class TlsFiles(msgspec.Struct, frozen=True, kw_only=True):
     key: Path | None = None
     """Its private key; None: in the same file."""
     ca: Path | None = None
-    """Authorities whose word about servers we connect to is believed beside those of the system."""
+    """Authorities whose word about servers we connect to, and about clients that are asked, is believed beside those of the system."""
 
 
 class VoiceSettings(msgspec.Struct, frozen=True, kw_only=True):

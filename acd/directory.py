@@ -6,7 +6,7 @@ first; a call from a source that several tenants have is of the tenant to whom t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import TypeVar
@@ -23,6 +23,8 @@ T = TypeVar("T")
 
 ANONYMOUS = "anonymous"
 """User part of who does not say a number (RFC 3323 §4.1.1.3)."""
+PROVEN = 1000
+"""The width of a network that is narrower than every network: who has proved who he is."""
 MAX_HOSTS = 10_000
 """Senders whose lines are remembered."""
 
@@ -90,6 +92,8 @@ class Directory:
     """Tenant, and address of a carrier that has shown that the tenant is its customer."""
     _sightings: dict[Sighting, None] = field(default_factory=dict)
     """What is to be written down of lines, in order."""
+    _identified: dict[str, dict[tuple[TenantId, TrunkId], _Line]] = field(default_factory=dict)
+    """What certificates prove -> the lines that have to prove it."""
     _lines_of: dict[str, tuple[tuple[_Line, int], ...]] = field(default_factory=dict)
     """Host -> the lines it may belong to, each with the width of the network that says so; kept while nothing changes."""
 
@@ -166,6 +170,16 @@ class Directory:
         if tenant not in self._lines or after.trunks != before.trunks:
             self._lines[tenant] = tuple(_Line(tenant, line, tuple(map(network_of, line.sources))) for line in after.trunks)
             self._lines_of.clear()
+            self._follow_identities(tenant, before.trunks)
+
+    def _follow_identities(self, tenant: TenantId, before: Iterable[TrunkLine]) -> None:
+        for name in {line.tls_identity for line in before} - {None}:
+            left = {key: one for key, one in self._identified.pop(str(name), {}).items() if key[0] != tenant}
+            if left:
+                self._identified[str(name)] = left
+        for line in self._lines[tenant]:
+            if line.line.tls_identity is not None:
+                self._identified.setdefault(line.line.tls_identity, {})[tenant, line.line.id] = line
 
     def _follow_assigned(self, tenant: TenantId, before: frozenset[str], after: frozenset[str]) -> None:
         for number in before - after:
@@ -279,7 +293,26 @@ class Directory:
     def srtp_of_phone(self, tenant: TenantId, agent: AgentId | None) -> Srtp:
         """The same of the phone of an agent."""
         setup = self.setups[tenant]
-        return setup.srtp if agent is None else setup.phones_srtp.get(agent, setup.srtp)
+        if agent is None:
+            return setup.srtp
+        site = self.agent_site(tenant, agent)
+        return setup.phones_srtp.get(agent) or (setup.sites_srtp.get(site) if site is not None else None) or setup.srtp
+
+    def line_is_encrypted(self, tenant: TenantId, line: TrunkLine) -> bool:
+        """Whether a trunk signals under encryption alone: it or its tenant says so, or it has to prove what only TLS proves."""
+        return "encrypted" in {line.signalling, self.setups[tenant].signalling} or line.tls_identity is not None
+
+    def phone_is_encrypted(self, tenant: TenantId, agent: AgentId) -> bool:
+        """The same of an agent's phone: it, its site or its tenant says so."""
+        setup = self.setups[tenant]
+        if setup.signalling == "encrypted" or agent in setup.encrypted_phones:
+            return True
+        return bool(setup.encrypted_sites) and self.agent_site(tenant, agent) in setup.encrypted_sites
+
+    def agent_site(self, tenant: TenantId, agent: AgentId) -> SiteId | None:
+        """The name of where a person sits."""
+        person = self.agent(tenant, agent)
+        return person.site if person is not None else None
 
     def is_internal(self, tenant: TenantId, trunk: TrunkId) -> bool:
         """Whether a trunk is the tenant's own line, over which calls have no price."""
@@ -395,20 +428,29 @@ class Directory:
         """Those whose trunks `host` belongs to."""
         return {line.tenant for line, _ in self._lines_at(host)}
 
-    def trunk_from(self, host: str, called: Called) -> tuple[TenantId, TrunkLine] | Nobodys | None:
+    def trunk_from(self, host: str, called: Called, proven: Sequence[str] = ()) -> tuple[TenantId, TrunkLine] | Nobodys | None:
         """The trunk that `host` belongs to by its source networks or, where it registers and has none, by the addresses of its names.
 
         Where several tenants have the source, the call is of the one to whom the number is assigned; a line that is known by the
         addresses of its names claims none of what others have given as their source. Then, of the tenant's lines, the narrowest network.
+        A line that has to prove something is asked for that, not for its address, and comes before those that are known by theirs.
 
+        Args:
+            proven: what the peer's certificate says it is.
         Returns: None: no trunk's source; NOBODYS: of several tenants' source, and the number is none of theirs.
         """
         lines = self._lines_at(host)
+        if self._identified:
+            proved = {key: one for name in proven for key, one in self._identified.get(name, {}).items()}
+            by_address = [(line, width) for line, width in lines if line.line.tls_identity is None]
+            lines = (*((line, PROVEN) for line in proved.values()), *by_address)
         if not lines:
             return None
         if any(line.tenant != lines[0][0].tenant for line, _ in lines):
             meant = [(line, width) for line, width in lines if called(line.line) in self.setups[line.tenant].assigned]
-            claiming = {line.tenant for line, _ in lines if line.networks}
+            # Who names what a certificate proves takes nothing from who names the source; where nobody does, it is his.
+            claiming = {line.tenant for line, _ in lines if line.networks and line.line.tls_identity is None}
+            claiming = claiming or {line.tenant for line, width in lines if width == PROVEN}
             if not meant and len(claiming) == 1:
                 meant = [(line, width) for line, width in lines if line.tenant in claiming]
             lines = tuple(meant)

@@ -626,6 +626,13 @@ class Ledger:
 
     # ------------------------------------------------------------------ what is told of it
 
+    def _leg_protected(self, event: ev.LegProtected, _now: float, at: dt.datetime) -> None:
+        self._say(
+            facts.Protected(
+                conversation=event.call, at=at, leg=event.leg, audio=event.audio, suite=event.suite, signalling=event.signalling
+            )
+        )
+
     def _leg_measured(self, event: ev.LegMeasured, _now: float, at: dt.datetime) -> None:
         conversation = self._folded.conversations.get(event.call)
         known = conversation.legs.get(event.leg) if conversation is not None else None
@@ -787,6 +794,7 @@ class Ledger:
         ev.LegInitiated: _leg_initiated,
         ev.LegAlerted: _leg_alerted,
         ev.LegConnected: _leg_connected,
+        ev.LegProtected: _leg_protected,
         ev.LegCleared: _leg_cleared,
         ev.LegQuoted: _leg_quoted,
         ev.LegAnsweredLate: _answered_late,

@@ -8,6 +8,7 @@ INVITE -> sip.io -> sip.user_agent -> switch -> exchange(core engine -> journal)
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import secrets
@@ -98,7 +99,7 @@ RECOUNT_S = 0.05
 DIGEST_SECRET_OCTETS = 32
 PAGES: Final = tuple([(name, "", 0) for name in sorted(WEBSOCKETS)])
 """Whose sockets are handed to us (`Voice.serve_page`): nothing is bound."""
-SIP_COUNTERS = ("requests_sent_anew", "session_refreshes_refused", "sessions_kept_unrefreshed")
+SIP_COUNTERS = ("requests_sent_anew", "session_refreshes_refused", "sessions_kept_unrefreshed", "refused_in_plain")
 DENIALS = ("requests_denied", "audio_addresses_denied", "calls_refused_for_budget", "calls_refused_for_class", "pins_refused")
 """Counters that are shown before they count: an alarm is set on them beforehand."""
 MEDIA_FIGURES = {
@@ -190,6 +191,7 @@ class Voice:
         self._certificate: SipCertificate | None = None
         """Where TLS is listened on."""
         self._certifying: asyncio.Task[None] | None = None
+        self._reload = asyncio.Event()
 
     @classmethod
     async def start(cls, settings: VoiceSettings, given: Given, guard: Guard | None = None) -> Voice:
@@ -254,6 +256,7 @@ class Voice:
             tcp_strangers_per_source=self._settings.tcp_strangers_per_source,
             tcp_stranger_idle_s=self._settings.tcp_stranger_idle_s,
             tls=self._certificate.contexts if self._certificate is not None else None,
+            asks_at=[(one.host, one.port) for one in self._settings.listen if one.asks],
         )
         self._awaited = set(self.switch.adoption.tenants())
         try:
@@ -540,6 +543,8 @@ class Voice:
             self.phones.probes.setup_changed(tenant)
         if done is not None:
             await done
+        if _who_is_encrypted(setup) != _who_is_encrypted(before):
+            self.phones.setup_changed(tenant, self.sip)
 
     def _configuring(self, exchange: TenantExchange, wanted: TenantConfiguration) -> inp.Configured | inp.Reconfigured | None:
         """What tells the exchange of a configuration, with the dates it is decided by (ADR 0015); None: it knows."""
@@ -731,11 +736,18 @@ class Voice:
 
     async def _look_after(self, certificate: SipCertificate) -> None:
         while True:
-            await asyncio.sleep(LOOK_S)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._reload.wait(), LOOK_S)
+            is_asked = self._reload.is_set()
+            self._reload.clear()
             try:
-                await asyncio.to_thread(certificate.look, time.time())
+                await asyncio.to_thread(certificate.look, time.time(), is_asked=is_asked)
             except Exception:
                 log.exception("! the certificate of SIP over TLS could not be looked at")
+
+    def reload_certificate(self) -> None:
+        """Read the certificate of SIP over TLS again, now; connections that are up stay up under the one they began with."""
+        self._reload.set()
 
     async def _count_again(self, tenant: TenantId, brake: Brake) -> None:
         """Records of what a crash has cut are a moment late; another balance is another count."""
@@ -1025,6 +1037,12 @@ def _check(setup: TenantSetup, before: TenantSetup | None) -> None:
     problems = problems_after(before.configuration if before is not None else None, setup.configuration)
     if problems:
         raise ValueError("\n".join(problems))
+
+
+def _who_is_encrypted(setup: TenantSetup) -> tuple[object, ...]:
+    """What it depends on whether a phone may signal in plain."""
+    sites = {agent.id: agent.site for agent in setup.configuration.agents} if setup.encrypted_sites else {}
+    return setup.signalling, setup.encrypted_phones, setup.encrypted_sites, sites
 
 
 def _plans_by_document(setup: TenantSetup, book: PlanBook) -> dict[bytes, Plan]:

@@ -20,7 +20,7 @@ from acd.codecs import USUAL
 from acd.core.configuration import TenantConfiguration
 from acd.core.effects import PopScreen
 from acd.core.events import Event
-from acd.core.ids import VOICE, AgentId, CallId, ContactId, TenantId, TrunkId, channel_of
+from acd.core.ids import VOICE, AgentId, CallId, ContactId, SiteId, TenantId, TrunkId, channel_of
 from acd.core.inputs import Command
 from acd.core.live import LiveState, WholeContact
 from billing_cdr.numbers import Format
@@ -28,6 +28,11 @@ from billing_cdr.numbers import Format
 Srtp = Literal["off", "accepted", "wished", "required", "dtls"]
 """What one side of calls does with keys for its audio (RFC 4568, RFC 5763, RFC 8643): takes and offers none, takes them, offers them
 besides, takes and offers nothing else, the same with an offer of a handshake alone."""
+
+
+Signalling = Literal["any", "encrypted"]
+"""Over what one side speaks SIP with us: whatever is listened on, or TLS (and a page's wss) alone. Of several rules that hold the strictest
+does: a tenant's, a site's, a phone's; a tenant's and a trunk's."""
 
 
 class Device(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,6 +108,11 @@ class TrunkLine(msgspec.Struct, frozen=True, kw_only=True):
     """The number of ours that a call means which names none of ours: of an account with a single number."""
     srtp: Srtp | None = None
     """None: the tenant's."""
+    signalling: Signalling = "any"
+    """`encrypted`: its calls come over TLS, and nothing goes to it in plain; `transport` is `tls` then."""
+    tls_identity: str | None = None
+    """What the peer's certificate must prove: a SIP domain (RFC 5922 §7.1), or `sha256:` and the certificate's fingerprint. Who does is
+    this trunk from whatever address; who does not is nobody of it, whatever its address."""
     early_media: Literal["pass", "ringback"] = "pass"
     """What the carrier says before a call is answered (183 with a description): heard by the caller, or replaced by our own ring-back."""
 
@@ -176,6 +186,14 @@ class TenantSetup(msgspec.Struct, frozen=True, kw_only=True):
     """Of trunks and phones that say nothing else."""
     phones_srtp: dict[AgentId, Srtp] = {}
     """Of the phones that do."""
+    sites_srtp: dict[SiteId, Srtp] = {}
+    """Of the phones at a site that say nothing themselves."""
+    signalling: Signalling = "any"
+    """Of all trunks and phones."""
+    encrypted_phones: frozenset[AgentId] = frozenset()
+    """Agents whose phones signal under encryption alone."""
+    encrypted_sites: frozenset[SiteId] = frozenset()
+    """The same of every phone at a site."""
 
 
 class LiveEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -167,12 +167,14 @@ class Sip(_Group):
     """`tls` listens at `tls_listen`."""
     tls_listen: Listed = ()
     """Addresses for TLS; none: the hosts of `listen`, each a port above (5061 beside 5060)."""
+    tls_carriers_listen: Listed = ()
+    """Further addresses for TLS, where whoever connects is asked for a certificate: for trunks that prove themselves by one."""
     tls_certificate: Path | None = None
     """Our certificate in PEM, those that lead to its authority behind it, read again when it changes; None: one of our own is made."""
     tls_key: Path | None = None
     """Its private key in PEM, without a password; None: in the same file."""
     tls_ca: Path | None = None
-    """Authorities in PEM that servers we connect to may be certified by, beside those of the system."""
+    """Authorities in PEM that servers we connect to, and trunks that connect to us, may be certified by, beside those of the system."""
     advertised: str | None = None
     """Address that phones and trunks see in Contact, Via and SDP; None: the one the peer reaches us at."""
     realm: str = Field(default="fernamt", pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,62}$")
@@ -211,7 +213,7 @@ class Sip(_Group):
             split_address(one)
         return value
 
-    @field_validator("tls_listen")
+    @field_validator("tls_listen", "tls_carriers_listen")
     @classmethod
     def _tls_listen(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for one in value:
@@ -228,7 +230,22 @@ class Sip(_Group):
             for host, port in self.addresses("tls"):
                 if port and (host, port) in self.addresses("tcp"):
                     raise ValueError(f"{host}:{port} would be listened on for TCP and for TLS; `tls_listen` names another")
+        if self.tls_carriers_listen:
+            self._carriers()
         return self
+
+    def _carriers(self) -> None:
+        if "tls" not in self.transports:
+            raise ValueError("`tls_carriers_listen` is of TLS, which `transports` does not name")
+        others = {one for transport in {"tcp", "tls"} & set(self.transports) for one in self.addresses(transport)}
+        for host, port in self.carriers_addresses:
+            if port and (host, port) in others:
+                raise ValueError(f"{host}:{port} of `tls_carriers_listen` is listened on for phones; it needs another port")
+
+    @property
+    def carriers_addresses(self) -> tuple[tuple[str, int], ...]:
+        """Host and port of every socket at which whoever connects is asked for a certificate."""
+        return tuple(split_address(one) for one in self.tls_carriers_listen)
 
     def addresses(self, transport: str) -> tuple[tuple[str, int], ...]:
         """Host and port of every socket for a transport; port 0 is any that is free."""

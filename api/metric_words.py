@@ -110,6 +110,8 @@ HELP = {
     "fernamt_switch_audio_addresses_denied_total": (
         "Stream descriptions with an address that [reach] does not allow; nothing is sent there before packets come."
     ),
+    "fernamt_switch_legs_sdes_total": "Parties whose audio was agreed on with keys in SDP (SRTP).",
+    "fernamt_switch_legs_dtls_total": "Parties whose audio was agreed on with a handshake for its keys (DTLS-SRTP).",
     # SIP dialogs
     "fernamt_sip_requests_sent_anew_total": (
         "BYE, re-INVITE and INFO that a lost connection has failed and that were sent once more where the dialog says."
@@ -118,6 +120,7 @@ HELP = {
     "fernamt_sip_sessions_kept_unrefreshed_total": (
         "Session intervals that ended without a refresh in calls that went on, since the far end had answered with a refusal."
     ),
+    "fernamt_sip_refused_in_plain_total": "SIP requests of who must speak under encryption that came in plain (403; an ACK is left aside).",
     # SIP over TCP
     "fernamt_sip_tcp_connections": "Open SIP/TCP connections.",
     "fernamt_sip_tcp_strangers": "Open SIP/TCP connections on which nobody has proved who he is.",
@@ -145,6 +148,7 @@ HELP = {
     "fernamt_sip_tls_strangers_silent_total": "SIP/TLS connections of strangers that were closed because no whole message came in time.",
     "fernamt_sip_tls_connections_refused_total": "SIP/TLS connections that were closed at once because there was no room for another one.",
     "fernamt_sip_tls_handshakes_total": "TLS handshakes that were done, both ways.",
+    "fernamt_sip_tls_clients_proven_total": "TLS connections whose far end opened them and proved itself by a certificate.",
     "fernamt_sip_tls_handshake_failures_total": (
         "TLS handshakes that came to nothing, by reason: `timeout`, `closed` (the far end left), `not_tls`, `version`, `cipher` (none in "
         "common), `certificate` (one side does not accept the other's), `identity` (it is somebody else's), `other`."

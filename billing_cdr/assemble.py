@@ -20,6 +20,7 @@ from billing_cdr.causes import CUTS, RESTART, outcome_of
 from billing_cdr.cdr import Cdr, CdrLeg, Quality, Recording, Segment
 from billing_cdr.errors import LedgerError
 from billing_cdr.facts import (
+    AudioProtection,
     CodecUsed,
     ConversationBegan,
     ConversationEnded,
@@ -30,6 +31,7 @@ from billing_cdr.facts import (
     LegBegan,
     LegEnded,
     LegPriced,
+    Protected,
     QualityMeasured,
     RecordingMade,
     SegmentBegan,
@@ -61,11 +63,13 @@ LEG: Final[dict[LegState, dict[type, LegState]]] = {  # what is missing here is 
         LegEnded:        LegState.GONE,
         QualityMeasured: LegState.RINGING,  # early media has a quality too
         CodecUsed:       LegState.RINGING,
+        Protected:       LegState.RINGING,
     },
     LegState.CONNECTED: {
         LegEnded:        LegState.GONE,
         QualityMeasured: LegState.CONNECTED,
         CodecUsed:       LegState.CONNECTED,
+        Protected:       LegState.CONNECTED,
     },
     LegState.GONE: {
         QualityMeasured: LegState.GONE,  # the worker reports when the stream is closed
@@ -88,6 +92,9 @@ class _OpenLeg(Struct, kw_only=True):
     ended: LegEnded | None = None
     quality: Quality | None = None
     codec: str | None = None
+    audio: AudioProtection = "none"
+    suite: str | None = None
+    signalling: str | None = None
     sip_call_id: str | None = None
     priced: LegPriced | None = None
     open_segment: str | None = None
@@ -296,7 +303,9 @@ def _leg(conversation: _Conversation, fact: Fact, leg: str) -> _OpenLeg:
     return known
 
 
-def _note_leg(conversation: _Conversation, fact: LegAlerted | LegAnswered | LegEnded | LegPriced | QualityMeasured | CodecUsed) -> None:
+def _note_leg(
+    conversation: _Conversation, fact: LegAlerted | LegAnswered | LegEnded | LegPriced | QualityMeasured | CodecUsed | Protected
+) -> None:
     leg = _leg(conversation, fact, fact.leg)
     state = LEG[leg.state].get(type(fact))
     if state is None:
@@ -310,6 +319,8 @@ def _note_leg(conversation: _Conversation, fact: LegAlerted | LegAnswered | LegE
             leg.sip_call_id = fact.sip_call_id or leg.sip_call_id
         case CodecUsed():
             leg.codec = fact.codec
+        case Protected():
+            leg.audio, leg.suite, leg.signalling = fact.audio, fact.suite, fact.signalling
         case LegEnded():
             leg.ended = fact
         case LegPriced():
@@ -379,6 +390,7 @@ _NOTES: Final[dict[type, Callable[[_Conversation, Any], None]]] = {
     LegPriced: _note_leg,
     QualityMeasured: _note_leg,
     CodecUsed: _note_leg,
+    Protected: _note_leg,
     SegmentBegan: _begin_segment,
     SegmentEnded: _end_segment,
     RecordingMade: _note_recording,
@@ -642,6 +654,9 @@ def _cdr_leg(leg: _OpenLeg, tenant: str, end_at: datetime) -> CdrLeg:
         forward_reason=began.forward_reason,
         sip_call_id=leg.sip_call_id,
         codec=leg.codec,
+        audio=leg.audio,
+        suite=leg.suite,
+        signalling=leg.signalling,
         q850=None if ended is None else ended.q850,
     )
 

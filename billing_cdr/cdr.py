@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from msgspec import Struct, structs
 
 from billing_cdr.causes import Outcome
-from billing_cdr.facts import By, Direction, Role, SegmentKind
+from billing_cdr.facts import AudioProtection, By, Direction, Role, SegmentKind
 from billing_cdr.quote import Quote
 
 
@@ -63,6 +63,12 @@ class CdrLeg(Struct, frozen=True, kw_only=True, gc=False):
     sip_call_id: str | None = None
     """Call-ID of its dialog (RFC 3261 §20.8), for whoever compares with a carrier or a trace."""
     codec: str | None = None
+    audio: AudioProtection | None = None
+    """What protected its audio, as it was agreed on last; None: a record of an earlier release, which did not say."""
+    suite: str | None = None
+    """Of SRTP with keys in SDP."""
+    signalling: str | None = None
+    """The encrypted transport that its SIP went over; None: in plain, or a record of an earlier release."""
     q850: int | None = None
     """The cause as ITU-T Q.850 numbers it."""
 

@@ -19,6 +19,8 @@ SegmentKind = Literal[
     "menu", "queue", "offer", "ring", "talk", "hold", "consult", "supervise", "forward", "callback", "announcement", "cut", "wrap"
 ]
 """`cut` is never reported: it fills what a crash has left open, see `Assembler.cut`. `wrap` lies behind its leg, see `WrappedUp`."""
+AudioProtection = Literal["none", "sdes", "dtls"]
+"""SRTP with keys in SDP (RFC 4568), or with those of a DTLS handshake (RFC 5764)."""
 By = Literal["remote", "local", "timeout", "transport", "crash"]
 
 
@@ -149,6 +151,15 @@ class CodecUsed(_Fact, frozen=True, kw_only=True, tag="codec_used"):
     codec: str
 
 
+class Protected(_Fact, frozen=True, kw_only=True, tag="protected"):
+    """What protects a leg from now on."""
+
+    leg: str
+    audio: AudioProtection
+    suite: str | None = None
+    signalling: str | None = None
+
+
 class Disposition(_Fact, frozen=True, kw_only=True, tag="disposition"):
     """What the agent says the conversation was about; the last word counts."""
 
@@ -187,6 +198,7 @@ Fact = (
     | RecordingMade
     | QualityMeasured
     | CodecUsed
+    | Protected
     | Disposition
     | WrappedUp
     | ConversationEnded

@@ -106,6 +106,11 @@ class Commands(UserAgentCore):
         self.enter_session(call, account)
         call.call(now)
 
+    def flow_of(self, session: str) -> Flow | None:
+        """Where requests of a session go; None: it is over."""
+        found = self._sessions.get(session)
+        return None if found is None else found.flow if found.dialog is None else found.dialog.send_flow
+
     def acknowledge(self, session: str, sdp: bytes, now: float) -> None:
         """Answer, in the ACK, the offer that came in the 2xx to an INVITE without one."""
         del now

@@ -26,6 +26,9 @@ ShareOf = Callable[[Request, Flow, str | None, Classified | None], Share | None]
 """Whose a request is when room is short, with user@realm of whoever has proved himself, and what an INVITE was classified as; None: a
 stranger's."""
 
+MustBeEncrypted = Callable[[Request, Flow, str | None, Classified | None], bool]
+"""Asked with the same, of who has proved himself or was classified as a trunk."""
+
 
 def _challenge_everybody(_request: Request, _flow: Flow) -> Classified:
     return CHALLENGE
@@ -36,6 +39,10 @@ def _never(_request: Request) -> bool:
 
 
 def _never_over(_request: Request, _flow: Flow) -> bool:
+    return False
+
+
+def _whatever_way(_request: Request, _flow: Flow, _authenticated_as: str | None, _classified: Classified | None) -> bool:
     return False
 
 
@@ -74,6 +81,9 @@ class UserAgentConfig(msgspec.Struct, frozen=True):
     forces_rport: Callable[[Request, Flow], bool] = _never_over
     """Whether a sender that asks for no `rport` (RFC 3581 §3) is answered and reached at the port it sends from all the same: behind a NAT
     a phone that leaves it out would never get an answer at the port it names. Asked only where the two ports differ."""
+    must_be_encrypted: MustBeEncrypted = _whatever_way
+    """Whether a sender is heard under encryption alone: a REGISTER or INVITE of it that came in plain is refused (403), and so is what
+    belongs to its calls."""
     overload: OverloadPolicy = OverloadPolicy()
     limits: Limits = DEFAULT_LIMITS
     info_types: frozenset[str] = dtmf_info.TYPES

@@ -22,6 +22,8 @@ from sip.transaction.layer import ClientTransaction, ServerTransaction, Transact
 from sip.usage.table import Usages
 
 MISCELLANEOUS = 399
+ENCRYPTION_WANTED = "SIP over TLS is required here"
+"""The text of a Warning."""
 
 
 def _nobody_asks(_flow: Flow) -> None:
@@ -231,6 +233,11 @@ class UserAgentCore:
         """A final response of the core itself, with a To tag of its own where the request had none."""
         response = transaction.request.response(status, to_tag=self._ids(), headers=[*headers, *self.plain_headers])
         transaction.respond(response, now)
+
+    def refuse_plain(self, request: Request, flow: Flow) -> None:
+        """403 to who must speak under encryption and does not (§21.4.4): trying again in the same way is of no use."""
+        self.counters["refused_in_plain"] += 1
+        self.answer_stateless(request, 403, flow, [self.warning(ENCRYPTION_WANTED)])
 
     def answer_unknown_method(self, transaction: ServerTransaction, now: float) -> None:
         """§8.2.1: 405 for a method we recognise; 501 (§21.5.2) for one we do not."""

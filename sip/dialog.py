@@ -193,7 +193,7 @@ class Dialog:
         """
         if self.route_set or before.way not in {self.send_flow.way, self.flow.way}:
             return False
-        self.flow = self.send_flow = after
+        self.flow = self.send_flow = after.sealed_as(self.flow)
         self.is_opened_here = self.has_lost_connection = False
         return True
 
@@ -236,7 +236,8 @@ def flow_to(uri: Uri, base: Flow) -> Flow:
     """The flow for a URI (RFC 3263 §4 without SRV: its transport, its port or that transport's own), from the same listening socket.
 
     A private address announced by a peer that we see under a public one is unreachable, and an address that every machine gives to itself
-    (loopback, link-local) is the peer's, not ours: then the flow we know is kept. Another host than that flow's is only said.
+    (loopback, link-local) is the peer's, not ours: then the flow we know is kept. Another host than that flow's is only said. A sealed flow
+    is left for no way in plain, whatever the URI asks for.
     """
     host, transport = uri.host, _transport_to(uri, base)
     port = uri.port or default_port(transport)
@@ -248,7 +249,8 @@ def flow_to(uri: Uri, base: Flow) -> Flow:
     is_other = host != seen
     if is_other and any(is_such(host) and not is_such(seen) for is_such in (_is_of_the_machine, _is_private)):
         return base
-    return Flow(transport, base.local, (host, port), said=base.said or is_other, behalf=base.behalf)
+    way = Flow(transport, base.local, (host, port), said=base.said or is_other, behalf=base.behalf, sealed=base.sealed)
+    return base if base.sealed and not way.is_encrypted else way
 
 
 def _transport_to(uri: Uri, base: Flow) -> TransportName:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 from collections.abc import Mapping
 from typing import Any
@@ -24,6 +25,21 @@ def identities(certificate: Certificate) -> frozenset[str]:
         return frozenset(_plain(text) for part in certificate.get("subject", ()) for kind, text in part if kind == "commonName")
     domains = {domain for kind, text in names if kind == "URI" and (domain := _domain_of(text)) is not None}
     return frozenset(domains or {_plain(text) for kind, text in names if kind == "DNS"})
+
+
+FINGERPRINT = "sha256:"
+"""What stands before a fingerprint, in hexadecimal digits."""
+
+
+def proofs(certificate: Certificate, octets: bytes | None) -> tuple[str, ...]:
+    """All that a certificate which is believed proves of who shows it: the domains it names, in order, and which certificate it is.
+
+    Args:
+        octets: the certificate in DER (RFC 4572 §5 takes a fingerprint of that); None: there is none.
+    """
+    if octets is None or not certificate:
+        return ()
+    return (*sorted(identities(certificate)), FINGERPRINT + hashlib.sha256(octets).hexdigest())
 
 
 def named_as(certificate: Certificate, asked: str) -> frozenset[str]:

@@ -1,7 +1,8 @@
 """One five-tuple a SIP message travels on: RFC 3261 §18 (transport), the word after RFC 5626 §2 ("flow")."""
 
+import ipaddress
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, Self
 
 import msgspec
 
@@ -42,6 +43,10 @@ class Flow(msgspec.Struct, frozen=True, omit_defaults=True):
     addresses name it, and it can be opened from here."""
     opened_by: str = ""
     """Who has opened it, as the application calls them; empty: nobody has said so, and who sends over it must prove who that is."""
+    sealed: bool = False
+    """Whoever is there is spoken to under encryption or not at all: what is sent never leaves it for a way that is not `is_encrypted`."""
+    proven: tuple[str, ...] = ()
+    """What the far end's certificate has proved of it (`sip.domain_identity.proofs`), in order; empty: nothing."""
 
     @property
     def is_reliable(self) -> bool:
@@ -52,6 +57,15 @@ class Flow(msgspec.Struct, frozen=True, omit_defaults=True):
     def is_protected(self) -> bool:
         """Whether nobody on the way to that peer reads along or puts in a word."""
         return self.transport in PROTECTED
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether nobody outside of this machine reads along: a page's connection that a proxy here has taken the encryption off is so."""
+        return self.is_protected or (self.transport == "ws" and _is_loopback(self.remote[0]))
+
+    def sealed_as(self, other: Self) -> Self:
+        """Under the same seal as the other flow."""
+        return self if self.sealed == other.sealed else msgspec.structs.replace(self, sealed=other.sealed)
 
     @property
     def is_websocket(self) -> bool:
@@ -75,6 +89,13 @@ class Flow(msgspec.Struct, frozen=True, omit_defaults=True):
     def __str__(self) -> str:
         """`udp 10.0.0.1:5060>10.0.0.2:5060`, for logs."""
         return f"{self.transport} {format_host_port(self.local)}>{format_host_port(self.remote)}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def default_port(transport: TransportName) -> int:

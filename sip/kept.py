@@ -33,7 +33,8 @@ CSEQ_GAP = 1000
 §12.2.2: a number "higher than the remote sequence number by more than one [...] is not an error condition"."""
 
 KeptFlow = tuple[TransportName, str, int, str, int]
-"""Transport, our host and port, the peer's host and port."""
+"""Transport (with a SEAL behind it: the flow was sealed), our host and port, the peer's host and port."""
+SEAL = "!"
 
 
 class _Kept(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
@@ -158,7 +159,12 @@ def _text(kept: Kept) -> str:
 
 
 def _kept_flow(flow: Flow) -> KeptFlow:
-    return (flow.transport, *flow.local, *flow.remote)
+    return (kept_transport(flow), *flow.local, *flow.remote)
+
+
+def kept_transport(flow: Flow) -> str:
+    """The name of its transport, as it is written down."""
+    return flow.transport + SEAL if flow.sealed else flow.transport
 
 
 # ---------------------------------------------------------------------- taking up again
@@ -264,7 +270,8 @@ def _offered(agent: "UserAgentCore", session: str, kept: KeptOffer, now: float, 
     if source.is_reliable:
         # §18.2.2: the connection is gone: one is opened "to the IP address in the 'received' parameter [...], using the port in the
         # 'sent-by' value, or the default port". That address is the one it came from, whatever the header says of it.
-        reply = Flow(source.transport, source.local, (source.remote[0], invite.top_via.port or default_port(source.transport)))
+        at = source.remote[0], invite.top_via.port or default_port(source.transport)
+        reply = Flow(source.transport, source.local, at, sealed=source.sealed)
     routes = invite.record_routes
     peer = invite.contacts[0].uri if kept.contact else invite.from_.uri
     made = RestoredSession(agent, session, invite, _reached_anew(source, routes[0].uri if routes else peer), is_caller=False)
@@ -318,7 +325,8 @@ def _flow(kept: KeptFlow, *, said: bool) -> Flow:
     said: we had called that address. Whether anybody was ever heard there is not kept, so that it is asked again whether we may.
     """
     transport, local_host, local_port, remote_host, remote_port = kept
-    return Flow(transport, (local_host, local_port), (remote_host, remote_port), said)
+    sealed = transport.endswith(SEAL)
+    return Flow(transport.removesuffix(SEAL), (local_host, local_port), (remote_host, remote_port), said, sealed=sealed)
 
 
 def _reached_anew(flow: Flow, uri: Uri) -> Flow:
@@ -326,4 +334,4 @@ def _reached_anew(flow: Flow, uri: Uri) -> Flow:
     return flow_to(uri, flow) if flow.is_reliable and uri.is_sip else flow
 
 
-__all__ = ["CSEQ_GAP", "Kept", "KeptDialog", "KeptInvite", "KeptOffer", "RestoredSession", "keep", "restore"]
+__all__ = ["CSEQ_GAP", "SEAL", "Kept", "KeptDialog", "KeptInvite", "KeptOffer", "RestoredSession", "keep", "kept_transport", "restore"]

@@ -24,7 +24,7 @@ from sip.flow import Flow, TransportName, default_port
 from sip.headers.fields import Headers
 from sip.headers.name_addr import parse_name_addr
 from sip.headers.route import parse_routes
-from sip.kept import CSEQ_GAP
+from sip.kept import CSEQ_GAP, SEAL, kept_transport
 from sip.message import Request, Response
 from sip.session import Session, State
 from sip.session.reinvite import ReInvite
@@ -49,7 +49,8 @@ LASTING = frozenset(("Via", "Route", "From", "To", "Call-ID", "CSeq"))
 """Of the INVITE of a dialog: what the ACK to its 2xx is made of, and to one of another branch of a fork."""
 
 NotedFlow = tuple[TransportName, str, int, str, int, bool, str]
-"""Transport, our host and port, the peer's, whether it was only said, on whose behalf; its id dies with its connection."""
+"""Transport (with a SEAL behind it: the flow is sealed), our host and port, the peer's, whether it was only said, on whose behalf; its
+id dies with its connection."""
 Field = tuple[str, str]
 
 
@@ -220,7 +221,7 @@ def _noted_change(change: ReInvite) -> NotedChange | None:
 
 
 def _noted_flow(flow: Flow) -> NotedFlow:
-    return (flow.transport, *flow.local, *flow.remote, flow.said, flow.behalf)
+    return (kept_transport(flow), *flow.local, *flow.remote, flow.said, flow.behalf)
 
 
 def _noted_dialog(dialog: Dialog, base: Flow) -> NotedDialog:
@@ -345,7 +346,8 @@ def _fill(made: Session, note: Note) -> None:
 
 def _flow(noted: NotedFlow) -> Flow:
     transport, local_host, local_port, remote_host, remote_port, said, behalf = noted
-    return Flow(transport, (local_host, local_port), (remote_host, remote_port), said, behalf)
+    sealed = transport.endswith(SEAL)
+    return Flow(transport.removesuffix(SEAL), (local_host, local_port), (remote_host, remote_port), said, behalf, sealed=sealed)
 
 
 def _dialog(noted: NotedDialog, session: Session, state: DialogState) -> Dialog:

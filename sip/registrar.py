@@ -92,6 +92,8 @@ class Registrar:
         self._timers = TimerTable()
         self._emit: Callable[[Event], None] = lambda _event: None
         self._moved: Moved = lambda _aor, _before, _after, _now: None
+        self.may_use: Callable[[str, Flow], bool] = lambda _aor, _flow: True
+        """Whether an address of record may be reached that way, where a lost connection leaves no other; the application's to set."""
         self._left: dict[str, dict[Flow, _Left]] = {}
         """Address of record -> its connections that were lost, and whose they were, until the phone comes again or its time is over."""
 
@@ -362,7 +364,9 @@ class Registrar:
             binding = slot.binding
             self._note_lost(binding)
             # RFC 7118 §5: a page listens nowhere.
-            if not flow.is_websocket and binding.contact.host == flow.remote[0] and (way := flow_to(binding.contact, flow)) != flow:
+            stays = flow.is_websocket or binding.contact.host != flow.remote[0]
+            way = flow if stays else flow_to(binding.contact, flow)
+            if way != flow and self.may_use(binding.aor, way):
                 self._set(slot, msgspec.structs.replace(binding, flow=way))
             else:
                 self._drop(slot, "removed")

@@ -216,6 +216,9 @@ class UserAgent(Commands):
         if session is None:
             self._receive_astray(request, flow, now)
             return
+        if session.is_in_plain(flow):
+            self.refuse_plain(request, flow)
+            return
         if method != "BYE" and not session.has_room(now):
             # What belongs to a session is served; what no phone sends so often is a flood, and leaves no state.
             self.counters["overloaded_in_dialog"] += 1

@@ -38,6 +38,24 @@ class Authority:
         self.file = folder / f"{name}.pem"
         self.file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
+    def own(self, *names: str, file: str) -> Path:
+        """A certificate that it has signed for itself, with its key: nobody else vouches for it."""
+        made = (
+            x509.CertificateBuilder()
+            .subject_name(self._name)
+            .issuer_name(self._name)
+            .public_key(self._key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(NOW - DAY)
+            .not_valid_after(NOW + 30 * DAY)
+            .add_extension(x509.SubjectAlternativeName([_general(one) for one in names]), critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+        secret = self._key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        path = self.folder / file
+        path.write_bytes(made.public_bytes(serialization.Encoding.PEM) + secret)
+        return path
+
     def issue(
         self,
         *names: str,

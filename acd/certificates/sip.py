@@ -12,7 +12,7 @@ from acd.certificates.watched import Watched
 from acd.config import TlsFiles, VoiceSettings
 from acd.errors import CannotStart
 from acd.switch.addresses import ELSEWHERE, LocalAddresses
-from sip.io.tls import dialling_context, listening_context
+from sip.io.tls import asking_context, dialling_context, listening_context
 from sip.io.transport import Contexts
 
 OWN: Final = "sip-tls.pem"
@@ -47,7 +47,7 @@ class SipCertificate(Watched[Contexts]):
         return _contexts(Files(certificate=files.certificate, key=files.key, ca=self._ca, settings=files.settings), is_shown=is_shown)
 
     def _take(self, made: Contexts) -> None:
-        self.contexts.listening, self.contexts.dialling = made.listening, made.dialling
+        self.contexts.listening, self.contexts.dialling, self.contexts.asking = made.listening, made.dialling, made.asking
 
 
 def _given(settings: VoiceSettings) -> list[Files]:
@@ -96,9 +96,10 @@ def _contexts(files: Files, *, is_shown: bool) -> Contexts:
     listening = listening_context(files.certificate, files.key)
     try:
         dialling = dialling_context(files.ca, files.certificate if is_shown else None, files.key if is_shown else None)
+        asking = asking_context(files.certificate, files.key, files.ca)
     except ssl.SSLError as error:
         raise Unusable(f"sip.tls_ca: {files.ca} holds no certificates in PEM: {error.reason or error}") from error
-    return Contexts(listening, dialling)
+    return Contexts(listening, dialling, asking)
 
 
 def _own_names(settings: VoiceSettings) -> list[str]:

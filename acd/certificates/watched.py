@@ -101,15 +101,19 @@ class Watched(Generic[T]):
         """Unix seconds."""
         return self.judged.expires_at
 
-    def look(self, now: float) -> None:
-        """Read it again if its files have changed; what cannot be used leaves the one before in force. Blocks for the disk's time."""
+    def look(self, now: float, *, is_asked: bool = False) -> None:
+        """Read it again if its files have changed; what cannot be used leaves the one before in force. Blocks for the disk's time.
+
+        Args:
+            is_asked: somebody wants it read in any case.
+        """
         try:
             files = self._chosen(now)
         except (OSError, Unusable) as error:
             self._refuse(error)
             return
         state = state_of(files)
-        if state != self._seen or now >= self._again_at:
+        if is_asked or state != self._seen or now >= self._again_at:
             self._seen, self._again_at = state, float("inf")
             self._reload(files, now)
         elif now - self._made_at >= DAY_S and not self.is_refused:

@@ -228,6 +228,7 @@ _FACTS: dict[type, Callable[[Step, Any], None]] = {
     inp.LegAlerting: facts.leg_alerting,
     inp.EarlyMediaArrived: facts.early_media_arrived,
     inp.LegAnswered: facts.leg_answered,
+    inp.ProtectionAgreed: facts.protection_agreed,
     inp.LegFailed: facts.leg_failed,
     inp.LegReleased: facts.leg_released,
     inp.LegHeldByParty: facts.leg_held,

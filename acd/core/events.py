@@ -14,7 +14,7 @@ import msgspec
 from acd.core.configuration import SkillRequirement, TenantConfiguration
 from acd.core.configuration_changes import Change
 from acd.core.ids import AgentId, CallId, ContactId, EntryId, LegId, MenuId, OfferId, PlayId, QueueId, RecordingId, SiteId, TrunkId
-from acd.core.inputs import SupervisionMode
+from acd.core.inputs import AudioProtection, SupervisionMode
 from acd.core.personal import CustomerQuote, CustomerText, StaffText
 
 Direction = Literal["inbound", "outbound", "internal"]
@@ -132,6 +132,16 @@ class EarlyMediaPassed(_Event, frozen=True, kw_only=True):
 class LegConnected(_Event, frozen=True, kw_only=True):
     leg: LegId
     dialog: CustomerText | None = None
+
+
+class LegProtected(_Event, frozen=True, kw_only=True):
+    """What protects a leg from now on; as `acd.core.inputs.ProtectionAgreed` brought it."""
+
+    leg: LegId
+    call: CallId
+    audio: AudioProtection
+    suite: str | None
+    signalling: str | None
 
 
 class LegHeld(_Event, frozen=True, kw_only=True):
@@ -841,6 +851,7 @@ Event = (
     | LegAlerted
     | EarlyMediaPassed
     | LegConnected
+    | LegProtected
     | LegHeld
     | LegRetrieved
     | LegCleared

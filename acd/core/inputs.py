@@ -24,6 +24,10 @@ SupervisionMode = Literal["listen", "whisper", "barge"]
 """A supervisor hears the conversation; speaks to its agent, unheard by the others; takes part in it."""
 
 
+AudioProtection = Literal["none", "sdes", "dtls"]
+"""Audio is plain; SRTP with keys in SDP (RFC 4568); SRTP with those of a DTLS handshake (RFC 5764)."""
+
+
 # ---------------------------------------------------------------------- the house itself
 
 
@@ -170,6 +174,17 @@ class LegAnswered(_Input, frozen=True, kw_only=True):
 
     leg: LegId
     dialog: CustomerText | None = None
+
+
+class ProtectionAgreed(_Input, frozen=True, kw_only=True):
+    """What protects a leg from now on; told when it is agreed on and when it changes. A leg of which nothing is told has no protection."""
+
+    leg: LegId
+    audio: AudioProtection = "none"
+    suite: str | None = None
+    """Of SRTP, as SDES names it (RFC 4568 §6.2); None: the audio is plain, or the handshake of DTLS chooses it."""
+    signalling: str | None = None
+    """The encrypted transport that SIP goes over: `tls`, `wss` (`ws` behind a proxy of this machine); None: in plain."""
 
 
 class LegFailed(_Input, frozen=True, kw_only=True):
@@ -554,6 +569,7 @@ Fact = (
     | LegAlerting
     | EarlyMediaArrived
     | LegAnswered
+    | ProtectionAgreed
     | LegFailed
     | LegAnsweredLate
     | LegReleased

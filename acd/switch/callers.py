@@ -28,13 +28,14 @@ def arrival(directory: Directory, request: Request, flow: Flow) -> Arrival | Nob
     """The trunk by the Contact we registered, else by where the request comes from, whatever its From.
 
     A registrar puts our Contact into the Request-URI (RFC 3261 §16.5), so the number that was called stands in P-Called-Party-ID or To. So
-    it does with carriers that have the account's name there, or nothing of use; a number of ours in the Request-URI comes first.
+    it does with carriers that have the account's name there, or nothing of use; a number of ours in the Request-URI comes first. Of a trunk
+    that has to prove who it is (`tls_identity`) a request counts only if it comes over a connection whose certificate has proved that.
 
     Returns: None: no trunk of ours; NOBODYS: of several tenants' source, for a number that is none of theirs.
     """
     user = request.uri.user or ""
     registered = directory.trunk_registered_as(user)
-    if registered is not None:
+    if registered is not None and registered[1].tls_identity in {None, *flow.proven}:
         return Arrival(*registered, _known(directory, *registered, called_party(request, registered[1].numbers_in)), by_contact=True)
 
     def called(line: TrunkLine) -> str:
@@ -42,11 +43,11 @@ def arrival(directory: Directory, request: Request, flow: Flow) -> Arrival | Nob
         form = line.numbers_in
         return called_party(request, form) if _is_account(line, user) else number_in(request.uri, form)
 
-    found = directory.trunk_from(flow.remote[0], called)
+    found = directory.trunk_from(flow.remote[0], called, flow.proven)
     if found is None:
         return None
     if isinstance(found, Nobodys) or not directory.has_number(found[0], called(found[1])):
-        meant = directory.trunk_from(flow.remote[0], lambda line: called_party(request, line.numbers_in))
+        meant = directory.trunk_from(flow.remote[0], lambda line: called_party(request, line.numbers_in), flow.proven)
         if meant is not None and not isinstance(meant, Nobodys):
             number = called_party(request, meant[1].numbers_in)
             if directory.has_number(meant[0], number):

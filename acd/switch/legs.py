@@ -66,6 +66,8 @@ class SwitchLeg:
     """Our offer to those branches that are pages; `local` is that to the others."""
     srtp: SrtpUse = SrtpUse.ACCEPTED
     """What this side does with keys, as it was set up when the leg began."""
+    protection: tuple[str, str | None, str | None] = ("none", None, None)
+    """What the core was told of it last: audio, suite, signalling."""
     takes_ports: bool = False
     """A pair is counted for it among its tenant's."""
     media: LegOpened | None = None

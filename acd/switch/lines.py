@@ -198,7 +198,7 @@ class Lines:
         route = _proxy(line.line)
         usual = default_port(line.line.transport)
         next_hop = (route[0].host, route[0].port or usual) if route else (host, port or usual)
-        flow = self._sip.flow_to(line.line.transport, next_hop, line.tenant)
+        flow = self._sip.flow_to(line.line.transport, next_hop, line.tenant, asks=line.line.tls_identity is not None)
         contact_user = self._contact_user(line)
         self._directory.learn_contact(contact_user, line.tenant, line.line.id)
         self._spawn(self._learn_addresses(line))
@@ -327,7 +327,8 @@ class Lines:
         line.is_denied = False
         line.unresolved = line.unproven = ""
         host, port = host_port(line.line.peer)
-        flow = self._sip.flow_to(line.line.transport, (host, port or default_port(line.line.transport)), line.tenant)
+        remote = host, port or default_port(line.line.transport)
+        flow = self._sip.flow_to(line.line.transport, remote, line.tenant, asks=line.line.tls_identity is not None)
         self._sip.options(line.name, Uri("sip", None, host, port), flow, patience_s=line.line.answer_within_s)
 
     def _answered_probe(self, event: sip_events.OptionsAnswered) -> None:

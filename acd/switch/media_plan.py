@@ -14,6 +14,7 @@ from functools import lru_cache
 from msgspec import structs
 
 from acd.codecs import COMFORT_NOISE
+from acd.core.inputs import AudioProtection
 from media.codecs.base import AudioCodec
 from media.codecs.registry import CODECS, CONVERSIONS, USUAL, of_rtpmap
 from media.control import Browser, Codec, DescribeLeg, LegOpened
@@ -82,6 +83,13 @@ class MediaPlan:
     def is_page(self) -> bool:
         """The far end is a browser."""
         return self.audio.dtls is not None and self.audio.dtls.has_ice
+
+    @property
+    def protection(self) -> tuple[AudioProtection, str | None]:
+        """What protects the audio, and the suite where the descriptions name it: a handshake of DTLS chooses its own."""
+        if self.audio.dtls is not None:
+            return "dtls", None
+        return ("none", None) if self.audio.srtp is None else ("sdes", self.audio.srtp.suite)
 
     def describe(
         self,

@@ -72,6 +72,7 @@ class LegNote(msgspec.Struct, frozen=True, array_like=True):
     is_page: bool = False
     ice: Credentials | None = None
     to_page: bytes | None = None
+    protection: tuple[str, str | None, str | None] = ("none", None, None)
 
     def __repr__(self) -> str:
         """Without the descriptions: keys are in them."""
@@ -129,6 +130,7 @@ def note_of(leg: SwitchLeg, kept: Mapping[str, bytes]) -> bytes:
             is_page=leg.is_page,
             ice=leg.ice,
             to_page=leg.to_page.to_bytes() if leg.to_page is not None else None,
+            protection=leg.protection,
         )
     )
 
@@ -163,7 +165,7 @@ def leg_of(note: LegNote) -> SwitchLeg:
     leg.local, leg.plan = local, plan
     leg.heard_at = frozenset(note.heard_at)
     leg.max_forwards, leg.agent, leg.trunk, leg.withheld = note.max_forwards, note.agent, note.trunk, note.withheld
-    leg.srtp, leg.is_page, leg.ice = note.srtp, note.is_page, note.ice
+    leg.srtp, leg.is_page, leg.ice, leg.protection = note.srtp, note.is_page, note.ice, note.protection
     leg.to_page = parse_sdp(note.to_page) if note.to_page is not None else None
     leg.sdp_session, leg.holding = note.sdp_session, note.holding
     leg.speaks_early, leg.is_confirmed, leg.denied_audio = note.speaks_early, note.is_confirmed, note.denied_audio

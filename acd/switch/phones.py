@@ -86,6 +86,7 @@ class Phones:
                 max_contacts=settings.contacts_per_device,
             ),
         )
+        self.registrar.may_use = self._may_use
         guard = SipGuard(self._guard, self._tenant_of, self._is_trunk)
         config = UserAgentConfig(
             advertise=self._advertise,
@@ -96,6 +97,7 @@ class Phones:
             registrar=self.registrar,
             serves=self._serves,
             forces_rport=self._forces_rport,
+            must_be_encrypted=self._must_be_encrypted,
             session_timer=SessionTimerPolicy(settings.session_refresh_s) if settings.session_refresh_s else None,
             timed_out_reason=TIMED_OUT,
             forked_reason=FORKED,
@@ -166,6 +168,40 @@ class Phones:
             return None
         urgent = request.method == "INVITE" and is_emergency(came.called) and self._directory.is_internal(came.tenant, came.line.id)
         return self._shares.of_trunk(came.tenant, came.line.id, urgent=urgent)
+
+    def _must_be_encrypted(self, request: Request, flow: Flow, authenticated_as: str | None, classified: Classified | None) -> bool:
+        """Whether who has proved himself, or the trunk it is, may speak under encryption alone. Whoever calls for help may do so over
+        whatever there is: 110 and 112 from our own people, as in `_share`.
+        """
+        if authenticated_as is not None:
+            found = self._directory.device_at(authenticated_as)
+            if found is None or (request.method == "INVITE" and is_emergency(written(request.uri))):
+                return False
+            return self._directory.phone_is_encrypted(found[0], found[1].agent)
+        came = arrival(self._directory, request, flow) if classified is None else classified.found
+        if not isinstance(came, Arrival) or came.tenant not in self._directory.setups:
+            return False
+        is_urgent = is_emergency(came.called) and self._directory.is_internal(came.tenant, came.line.id)
+        return not is_urgent and self._directory.line_is_encrypted(came.tenant, came.line)
+
+    def _may_use(self, aor: str, flow: Flow) -> bool:
+        """Whether a phone may be reached that way."""
+        found = self._directory.device_at(aor)
+        return found is None or flow.is_encrypted or not self._directory.phone_is_encrypted(found[0], found[1].agent)
+
+    def setup_changed(self, tenant: TenantId, port: SipPort) -> None:
+        """Registrations over ways that the tenant's rules do not allow any more come to their end: those phones come again under
+        encryption, or not at all.
+        """
+        setup = self._directory.setups.get(tenant)
+        if setup is None:
+            return
+        for device in setup.devices:
+            if self._directory.phone_is_encrypted(tenant, device.agent):
+                aor = device_aor(tenant, device.username)
+                for binding in port.bindings(aor):
+                    if not binding.flow.is_encrypted:
+                        port.forget_contact(aor, binding.contact)
 
     def _account(self, request: Request, login: str, realm: str, algorithm: str) -> Account | None:
         """Who proves itself by `login`, and what its digest must be made of; the account's name is the device's address of record."""
@@ -289,6 +325,9 @@ class Phones:
             if device is None or not binding.flow:
                 continue
             way = msgspec.json.decode(binding.flow, type=_Way)
+            if not self._may_use(device_aor(tenant, device.username), way.flow):
+                gone.append(inp.DeviceUnregistered(agent=agent, contact=binding.contact, why="removed"))
+                continue
             if way.flow.is_reliable:
                 # Its connection died with the process: nobody is offered a call there until the phone has noticed and registers again.
                 gone.append(inp.DeviceUnregistered(agent=agent, contact=binding.contact, why="expired"))

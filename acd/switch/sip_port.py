@@ -79,6 +79,10 @@ class SipPort:
         self.user_agent.cancel_or_bye(session, self._now(), reason_header=reason_header)
         self._endpoint.flush()
 
+    def flow_of(self, session: str) -> Flow | None:
+        """Where requests to its far end go; None: it is over."""
+        return self.user_agent.flow_of(session)
+
     def kept(self, session: str) -> str | None:
         """How to end this session after a restart; None: it is over."""
         return self.user_agent.kept(session)
@@ -197,12 +201,14 @@ class SipPort:
             registrar.restore(bindings, self._now())
             self._endpoint.flush()
 
-    def flow_to(self, transport: TransportName, remote: tuple[str, int], behalf: str) -> Flow:
+    def flow_to(self, transport: TransportName, remote: tuple[str, int], behalf: str, *, asks: bool = False) -> Flow:
         """The way to a peer from the socket we listen on.
 
+        Args:
+            asks: what the peer begins is to come where it is asked for a certificate.
         Raises: LookupError: nothing listens on that transport and address family.
         """
-        return self._endpoint.flow_to(*remote, transport, behalf)
+        return self._endpoint.flow_to(*remote, transport, behalf, asks=asks)
 
     @property
     def now(self) -> float:

@@ -15,6 +15,7 @@ from time import monotonic
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from acd import sounds
 from acd.clock import Clock
@@ -542,7 +543,8 @@ class Switch:
         device = self._directory.device_of(leg.tenant, effect.at or effect.agent)
         leg.srtp = SrtpUse(self._directory.srtp_of_phone(leg.tenant, effect.at or effect.agent))
         aor = device_aor(leg.tenant, device.username) if device is not None else ""
-        bindings = self.sip.to_ring(aor)
+        is_sealed = device is not None and self._directory.phone_is_encrypted(leg.tenant, device.agent)
+        bindings = [one for one in self.sip.to_ring(aor) if one.flow.is_encrypted or not is_sealed]
         if not bindings:
             if self.sip.bindings(aor):
                 self._fail(leg, "unreachable", detail=f"{effect.device} gives no sign of life")
@@ -572,7 +574,7 @@ class Switch:
                 self.sip.invite(
                     session=session,
                     target=binding.contact,
-                    flow=binding.flow,
+                    flow=replace(binding.flow, sealed=True) if is_sealed else binding.flow,
                     from_=NameAddr(Uri("sip", effect.calling or ANONYMOUS, local), shown),
                     to=NameAddr(Uri("sip", binding.contact.user, local)),
                     sdp=leg.to_page.to_bytes() if leg.to_page is not None and session in leg.pages else offer,
@@ -698,10 +700,16 @@ class Switch:
                 headers = [*headers, ("P-Preferred-Identity", f"<{from_.uri}>")]
             from_ = NameAddr(from_.uri.replaced(user=line.registration.from_user), from_.display_name)
         try:
-            flow = self.sip.flow_to(line.transport, (next_hop[0], next_hop[1] or default_port(line.transport)), leg.tenant)
+            remote = next_hop[0], next_hop[1] or default_port(line.transport)
+            flow = self.sip.flow_to(line.transport, remote, leg.tenant, asks=line.tls_identity is not None)
         except LookupError as error:
             self._fail(leg, "unreachable", detail=str(error))
             return
+        if self._directory.line_is_encrypted(leg.tenant, line):
+            if not flow.is_encrypted:
+                self._fail(leg, "unreachable", detail=f"trunk {line.id} may be spoken to under encryption alone, and has {line.transport}")
+                return
+            flow = replace(flow, sealed=True)
 
         def invite() -> None:
             session = f"{leg.leg}/1"
@@ -852,10 +860,11 @@ class Switch:
             self._fail(leg, "congestion", detail=reason)
 
     def describe_media(self, leg: SwitchLeg) -> None:
-        """Tell the worker what was agreed on; a leg without ports is described when it has some."""
+        """Tell the worker what was agreed on; a leg without ports is described when it has some. The core hears what protects it."""
+        assert leg.plan is not None
+        self._tell_protection(leg, leg.plan)
         if leg.media is None:
             return
-        assert leg.plan is not None
         silence = watched_s(
             self._settings.media_silence_s,
             is_answered=leg.phase is Phase.ANSWERED,
@@ -870,6 +879,18 @@ class Switch:
         until_heard = not self._may_send_audio(leg, leg.plan)
         known = self._known_hosts(leg, leg.plan.audio.remote_address)
         self._media.send(leg.call, leg.plan.describe(leg.leg, silence, signals_from=known, until_heard=until_heard, digits_by_info=by_info))
+
+    def _tell_protection(self, leg: SwitchLeg, plan: media_plan.MediaPlan) -> None:
+        """Once, and again when it is another; a leg that never had any is not told of."""
+        flow = self.sip.flow_of(leg.session) if leg.session is not None else None
+        signalling = flow.transport if flow is not None and flow.is_encrypted else None
+        known, (audio, suite) = leg.protection, plan.protection
+        if known == (audio, suite, signalling):
+            return
+        if audio not in {"none", known[0]}:
+            self.counters[f"legs_{audio}"] += 1
+        leg.protection = audio, suite, signalling
+        self._report(leg.tenant, inp.ProtectionAgreed(leg=leg.leg, audio=audio, suite=suite, signalling=signalling))
 
     def _known_hosts(self, leg: SwitchLeg, described: str) -> frozenset[str]:
         """Where the far end is, whatever its packets say: where it was heard, where a trunk's calls go, and what it describes, if its
@@ -1039,6 +1060,8 @@ class Switch:
             self.sip.reject(event.session, 404, headers=[_warning(MISCELLANEOUS, "The number does not exist here.")])
             return
         use = SrtpUse(self._directory.srtp_of(tenant, trunk) if trunk is not None else self._directory.srtp_of_phone(tenant, agent))
+        if share.urgent and use is SrtpUse.REQUIRED:
+            use = SrtpUse.WISHED  # nobody who calls for help is refused for want of keys
         try:
             offered, terms = event.offer, SrtpTerms(use, self._draw_key)
             offer = media_plan.read(offered, self._addresses.reaching(host), srtp=terms) if offered is not None else None

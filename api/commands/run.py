@@ -137,7 +137,7 @@ def voice_settings(settings: Settings, *, accept_clock: bool = False) -> VoiceSe
         Listen(transport=transport, host=host, port=port)
         for transport in settings.sip.transports
         for host, port in settings.sip.addresses(transport)
-    )
+    ) + tuple(Listen(transport="tls", host=host, port=port, asks=True) for host, port in settings.sip.carriers_addresses)
     return VoiceSettings(
         listen=listen,
         advertised_address=settings.sip.advertised,
@@ -300,6 +300,7 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack, signals: 
     https = None if settings.http.tls == "off" else Https(settings)
     if https is not None:
         await asyncio.to_thread(https.start)
+        signals.on_reload.append(https.reload)
     _check_sip(voice_wanted.listen)
     stack.push_async_callback(databases.close)
     await lost_key.refuse(settings)
@@ -313,6 +314,7 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack, signals: 
     given = Given(homes=homes, bus=bus, lookup=platform.who_is, check_pin=platform.check_pin)
     voice = await Voice.start(voice_wanted, given, guard)
     stack.push_async_callback(_leave_or_close, voice, settings, signals)
+    signals.on_reload.append(voice.reload_certificate)
     serve_voice(voice, bus)
     app = create_app(settings, VoiceClient(bus), databases, guard=guard, serve_page=voice.serve_page)
     serve_platform(bus, lookup_in(databases), pins_of(app))
@@ -547,7 +549,7 @@ def _check_sip(listen: Sequence[Listen]) -> None:
     from acd.runtime import check_addresses  # noqa: PLC0415 - as in `_start`
 
     for one in listen:
-        setting = "TLS_LISTEN" if one.transport == "tls" else "LISTEN"
+        setting = "TLS_CARRIERS_LISTEN" if one.asks else "TLS_LISTEN" if one.transport == "tls" else "LISTEN"
         try:
             check_addresses((one,))
         except OSError as error:

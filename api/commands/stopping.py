@@ -1,11 +1,15 @@
-"""SIGTERM and SIGINT to a service that is starting or runs (shell): heard from the first moment to the last, so that none is lost."""
+"""SIGTERM and SIGINT to a service that is starting or runs (shell): heard from the first moment to the last, so that none is lost.
+
+SIGHUP means "read your files again" to a service that nobody's terminal belongs to; one that was started from a terminal ends with it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import signal
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from typing import Self
 
 INTERRUPTED = 130
@@ -22,18 +26,28 @@ class StopSignals:
         self.first: signal.Signals | None = None
         """What ends the service; None: nothing yet."""
         self.stopped = asyncio.Event()
+        self.on_reload: list[Callable[[], None]] = []
+        """What SIGHUP has done, one after the other; none of it blocks. One that comes in the middle of the start does nothing: what it
+        would have read is about to be read, or was just now."""
         self._starting: asyncio.Task[object] | None = None
+        self._reloads = not _has_terminal()
 
     def __enter__(self) -> Self:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._hear, number)
+        if self._reloads:
+            loop.add_signal_handler(signal.SIGHUP, self._reload)
         return self
 
     def __exit__(self, *_: object) -> None:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, *((signal.SIGHUP,) if self._reloads else ())):
             loop.remove_signal_handler(number)
+
+    def _reload(self) -> None:
+        for act in self.on_reload:
+            act()
 
     def _hear(self, number: signal.Signals) -> None:
         if self.first is not None:
@@ -61,6 +75,10 @@ class StopSignals:
             raise Interrupted(self.first) from error
         finally:
             self._starting = None
+
+
+def _has_terminal() -> bool:
+    return sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()
 
 
 class Interrupted(Exception):

@@ -66,6 +66,14 @@ class CdrLeg(Public, frozen=True, kw_only=True):
     sip_call_id: str | None = None
     """Call-ID of its dialog (RFC 3261 §20.8), for whoever compares with a carrier or a trace."""
     codec: str | None = None
+    audio: Literal["none", "sdes", "dtls"] | None = None
+    """What protected its audio, as it was agreed on last: SRTP with keys in SDP (RFC 4568) or of a DTLS handshake (RFC 5764); null: a
+    record of an earlier release, which did not say."""
+    suite: str | None = None
+    """Of `sdes`: `AEAD_AES_128_GCM`, `AES_CM_128_HMAC_SHA1_80`."""
+    signalling: str | None = None
+    """The encrypted transport that its SIP went over (`tls`, `wss`, `ws` behind a proxy of the exchange's machine); null: in plain, or a
+    record of an earlier release."""
     q850: int | None = None
     """The cause as ITU-T Q.850 numbers it."""
 

@@ -213,6 +213,19 @@ class LegAnsweredLate(_Event, frozen=True, kw_only=True):
     call: str
 
 
+class LegProtected(_Event, frozen=True, kw_only=True):
+    """What protects a leg from now on. A leg of which nothing is told is not protected."""
+
+    leg: str
+    call: str
+    audio: Literal["none", "sdes", "dtls"]
+    """SRTP with keys in SDP (RFC 4568), or with those of a DTLS handshake (RFC 5764)."""
+    suite: str | None
+    """Of `sdes`."""
+    signalling: str | None
+    """The encrypted transport that SIP goes over: `tls`, `wss` (`ws` behind a proxy of the exchange's machine); null: in plain."""
+
+
 class LegMeasured(_Event, frozen=True, kw_only=True):
     """Media quality of a leg; may follow the leg's and even the call's end."""
 
@@ -860,6 +873,7 @@ _Kinds = (
     | LegAlerted
     | EarlyMediaPassed
     | LegConnected
+    | LegProtected
     | LegHeld
     | LegRetrieved
     | LegCleared
@@ -953,6 +967,7 @@ FROM_JOURNAL: Final[Mapping[type[ev.Event], type[Public] | None]] = {
     ev.LegAlerted: LegAlerted,
     ev.EarlyMediaPassed: EarlyMediaPassed,
     ev.LegConnected: LegConnected,
+    ev.LegProtected: LegProtected,
     ev.LegHeld: LegHeld,
     ev.LegRetrieved: LegRetrieved,
     ev.LegCleared: LegCleared,

@@ -80,10 +80,10 @@ class HttpsCertificate(Watched[ssl.SSLContext]):
         self.context = self.begin(now)
         self._regard_trust(now)
 
-    def look(self, now: float) -> None:
+    def look(self, now: float, *, is_asked: bool = False) -> None:
         """As it says there; and look again whether it is trusted."""
         before = self.reloads
-        super().look(now)
+        super().look(now, is_asked=is_asked)
         if self.reloads != before or now - self._trust_at >= TRUST_AGAIN_S:
             self._regard_trust(now)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import logging
 import socket
@@ -36,6 +37,7 @@ class Https:
         self.keeper = Keeper(http, settings.data, self._challenges) if http.tls == "acme" else None
         self.listener: TlsListener | None = None
         self._port = http.port
+        self._reload = asyncio.Event()
 
     def start(self) -> None:
         """Read the certificate, or make one. Blocks.
@@ -60,15 +62,22 @@ class Https:
     async def keep(self) -> None:
         """Look after the certificate, from when challenges can be answered, until cancelled."""
         while True:
+            is_asked = self._reload.is_set()
+            self._reload.clear()
             try:
-                await self.look()
+                await self.look(is_asked=is_asked)
             except Exception:
                 log.exception("! the certificate of HTTPS could not be looked at")
-            await asyncio.sleep(LOOK_S)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._reload.wait(), LOOK_S)
 
-    async def look(self) -> None:
+    def reload(self) -> None:
+        """Read the certificate again, now; connections that are up stay up under the one they began with."""
+        self._reload.set()
+
+    async def look(self, *, is_asked: bool = False) -> None:
         """Once: files that have changed, dates, and whether one is to be asked for."""
-        await asyncio.to_thread(self.certificate.look, self._clock())
+        await asyncio.to_thread(self.certificate.look, self._clock(), is_asked=is_asked)
         if self.keeper is not None and await self.keeper.look(self._clock()):
             await asyncio.to_thread(self.certificate.look, self._clock())
 

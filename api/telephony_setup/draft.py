@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 
 from acd.core.configuration import ChannelCapacity, FeatureCodes, TenantConfiguration
-from acd.core.ids import AgentId, TenantId
+from acd.core.ids import AgentId, SiteId, TenantId
 from acd.service import Device, DialRules, TenantSetup
 from api.telephony_setup import rules
 
 DEVICE = "device"
-PHONE = "phone"
-"""What an agent's document says of the phone, and the core need not know."""
+PHONE, PLACE = "phone", "place"
+"""What an agent's document says of the phone, and a site's of the phones there, and the core need not know."""
+BESIDE = {"agent": PHONE, "site": PLACE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +36,14 @@ class Draft:
     def of(tenant: TenantId, documents: rules.Documents, devices: Sequence[Device], realm: str, plans: rules.Plans) -> Draft:
         """Everything at once; the order of `documents` and `devices` does not matter."""
         usernames: dict[str, str] = {device.agent: device.username for device in devices}
-        found: dict[str, dict[str, Any]] = {DEVICE: {device.agent: device for device in devices}, PHONE: {}}
+        found: dict[str, dict[str, Any]] = {DEVICE: {device.agent: device for device in devices}, PHONE: {}, PLACE: {}}
         for kind, some in documents.items():
             found[kind] = {}
             for document in some:
                 name = rules.name_of(kind, document)
                 found[kind][name] = rules.value(kind, document, rules.address_of_record(tenant, name, usernames.get(name), realm))
-                if kind == "agent":
-                    found[PHONE][name] = rules.value(PHONE, document, "")
+                if (beside := BESIDE.get(kind)) is not None:
+                    found[beside][name] = rules.value(beside, document, "")
         # Not as the database sorts them: its collation is its own, and a restart must not find another order than a change left.
         names = {kind: tuple(sorted(some)) for kind, some in found.items()}
         return Draft(tenant, realm, names, {kind: tuple(map(found[kind].__getitem__, names[kind])) for kind in found}, plans)
@@ -52,7 +53,8 @@ class Draft:
         device = self._get(DEVICE, name) if kind == "agent" else None
         username = device.username if device is not None else None
         changed = self._set(kind, name, rules.value(kind, document, rules.address_of_record(self.tenant, name, username, self.realm)))
-        return changed._set(PHONE, name, rules.value(PHONE, document, "")) if kind == "agent" else changed  # noqa: SLF001 - another of us
+        beside = BESIDE.get(kind)
+        return changed if beside is None else changed._set(beside, name, rules.value(beside, document, ""))  # noqa: SLF001 - another of us
 
     def equip(self, device: Device) -> Draft:
         """With this device for its agent."""
@@ -64,7 +66,8 @@ class Draft:
     def drop(self, kind: str, name: str) -> Draft:
         """Without what stands under the name, if anything does; an agent's device goes too."""
         left = self._drop(kind, name)
-        return left._drop(DEVICE, name)._drop(PHONE, name) if kind == "agent" else left  # noqa: SLF001
+        left = left._drop(BESIDE[kind], name) if kind in BESIDE else left  # noqa: SLF001
+        return left._drop(DEVICE, name) if kind == "agent" else left  # noqa: SLF001
 
     def with_plans(self, plans: rules.Plans) -> Draft:
         """With other tariffs."""
@@ -100,8 +103,15 @@ class Draft:
             trunk_plans=self.plans[1],
             own_sounds=dict(zip(self.names["sound"], values["sound"], strict=True)),
             srtp=general.get("srtp", "accepted"),
-            phones_srtp={AgentId(name): use for name, use in zip(self.names[PHONE], values[PHONE], strict=True) if use is not None},
+            phones_srtp={AgentId(name): one.srtp for name, one in self._said(PHONE) if one.srtp is not None},
+            sites_srtp={SiteId(name): one.srtp for name, one in self._said(PLACE) if one.srtp is not None},
+            signalling=general.get("signalling", "any"),
+            encrypted_phones=frozenset(AgentId(name) for name, one in self._said(PHONE) if one.is_encrypted),
+            encrypted_sites=frozenset(SiteId(name) for name, one in self._said(PLACE) if one.is_encrypted),
         )
+
+    def _said(self, kind: str) -> Iterator[tuple[str, rules.Protection]]:
+        return zip(self.names[kind], self.values[kind], strict=True)
 
     def _get(self, kind: str, name: str) -> Any:
         names = self.names[kind]

@@ -6,7 +6,7 @@ import hashlib
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -32,13 +32,22 @@ from acd.core.configuration import (
 from acd.core.ids import AgentId, TenantId, TrunkId
 from acd.numbers import is_emergency
 from acd.resolve import problems_after
-from acd.service import AgentDialRules, Device, DialRules, TenantSetup, TrunkLine
+from acd.service import AgentDialRules, Device, DialRules, Srtp, TenantSetup, TrunkLine
 from acd.strangers import network_of
 
 Documents = Mapping[str, Sequence[Mapping[str, Any]]]
 """Kind -> its documents."""
 Plans = tuple[tuple[bytes, ...], dict[TrunkId, tuple[bytes, ...]]]
 """The tenant's own plan versions, and those of its own carriers."""
+
+
+class Protection(NamedTuple):
+    """What a document says of the encryption of phones, which is none of the core's business."""
+
+    srtp: Srtp | None
+    is_encrypted: bool
+    """They signal under encryption alone."""
+
 
 FIRST_LANGUAGE = "de"
 """Of a tenant that never said one."""
@@ -116,9 +125,11 @@ def value(kind: str, document: Mapping[str, Any], device: str) -> Any:
     """
     match kind:
         case "agent":
-            return msgspec.convert({name: one for name, one in document.items() if name != "srtp"} | {"device": device}, Agent)
-        case "phone":
-            return document.get("srtp")
+            return msgspec.convert(_without_protection(document) | {"device": device}, Agent)
+        case "site":
+            return msgspec.convert(_without_protection(document), Site)
+        case "phone" | "place":
+            return Protection(document.get("srtp"), is_encrypted=document.get("signalling") == "encrypted")
         case "trunk":
             return msgspec.convert(_only(document, Trunk), Trunk), msgspec.convert(_only(document, TrunkLine), TrunkLine)
         case "schedule":
@@ -131,6 +142,10 @@ def value(kind: str, document: Mapping[str, Any], device: str) -> Any:
             return _dial_rules(document)
         case _:
             return msgspec.convert(document, _VALUES[kind])
+
+
+def _without_protection(document: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: one for name, one in document.items() if name not in {"srtp", "signalling"}}
 
 
 def _dial_rules(document: Mapping[str, Any]) -> DialRules:
@@ -151,7 +166,7 @@ def _amount(text: str | None) -> Decimal | None:
     return None if text is None else Decimal(text)
 
 
-_VALUES: Mapping[str, type[msgspec.Struct]] = {"queue": Queue, "menu": Menu, "number": Number, "site": Site, "reason": Reason}
+_VALUES: Mapping[str, type[msgspec.Struct]] = {"queue": Queue, "menu": Menu, "number": Number, "reason": Reason}
 
 
 def problems(setup: TenantSetup, before: TenantSetup | None = None, changed: Iterable[tuple[str, str]] = ()) -> list[str]:
@@ -170,6 +185,7 @@ def problems(setup: TenantSetup, before: TenantSetup | None = None, changed: Ite
     found.extend(f"a tariff holds for the unknown trunk {trunk}" for trunk in setup.trunk_plans if trunk not in trunks)
     if before is None or setup.trunks != before.trunks:
         found.extend(_overlaps(setup.trunks))
+    found.extend(_in_plain(setup))
     numbers = {number.number for number in configuration.numbers}
     found.extend(
         f"trunk {line.id} leads to the unknown number {line.default_number}"
@@ -181,6 +197,19 @@ def problems(setup: TenantSetup, before: TenantSetup | None = None, changed: Ite
     found.extend(_rules_that_ring_for_help(configuration, changed))
     found.extend(_what_is_silent(setup, [name for kind, name in changed if kind == "sound" and name not in setup.own_sounds]))
     return found
+
+
+def _in_plain(setup: TenantSetup) -> Iterator[str]:
+    """Trunks that must signal under encryption, and are set up to do so in plain."""
+    for line in setup.trunks:
+        if line.transport == "tls":
+            continue
+        if line.signalling == "encrypted":
+            yield f"trunk {line.id}: signalling is encrypted, and transport is {line.transport}; it must be tls"
+        elif line.tls_identity is not None:
+            yield f"trunk {line.id}: tls_identity is proved under TLS alone, and transport is {line.transport}; it must be tls"
+        elif setup.signalling == "encrypted":
+            yield f"trunk {line.id}: the tenant's signalling is encrypted (general), and transport is {line.transport}; it must be tls"
 
 
 _SOUND_MEMBERS = frozenset({"sounds", "invalid_sounds", "greeting", "music", "labels"})

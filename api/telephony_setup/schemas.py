@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
@@ -18,7 +19,7 @@ from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, Valid
 from acd.codecs import USUAL
 from acd.core.channel_kinds import CHANNELS
 from acd.core.strategies import STRATEGIES
-from acd.service import Srtp
+from acd.service import Signalling, Srtp
 from api.kit.codecs import Codecs
 from api.kit.ids import Slug, slug
 from api.kit.languages import Language, Spoken
@@ -204,6 +205,17 @@ class Schedule(Given):
 # ---------------------------------------------------------------------- people and places
 
 
+SRTP = (
+    "Encryption of audio (SRTP with keys in SDP, RFC 4568, or of a DTLS handshake, RFC 5763): `off` takes and offers none; `accepted` "
+    "takes it where it is offered; `wished` offers it besides (RFC 8643); `required` takes and offers nothing else, and calls without "
+    "it are refused (488); `dtls` is that, for who takes no offer but one of a handshake (`UDP/TLS/RTP/SAVP`)."
+)
+SIGNALLING = (
+    "`encrypted`: SIP over TLS (from pages over wss) alone; registrations, calls and what belongs to them are refused in plain (403), but "
+    "for calls to 110 and 112."
+)
+
+
 class Site(Given):
     model_config = ConfigDict(json_schema_extra={"examples": [{"id": "main", "upload_kbits": 10_000}]})
 
@@ -219,6 +231,12 @@ class Site(Given):
     force_rport: bool | None = Field(
         default=None,
         description="Phones that ask for no `rport` (RFC 3581) are reached at the port they send from; null as the installation.",
+    )
+    srtp: Srtp | None = Field(
+        default=None, description=f"Of phones at this site that say nothing themselves. {SRTP} Null: the tenant's (`general`)."
+    )
+    signalling: Signalling = Field(
+        default="any", description=f"Of all phones at this site. {SIGNALLING} `any`: as the phone and the tenant say, the strictest holds."
     )
 
 
@@ -284,11 +302,6 @@ class Named(Given):
 
 
 OF_THE_TENANT = "Left out: the tenant's language."
-SRTP = (
-    "Encryption of audio (SRTP with keys in SDP, RFC 4568, or of a DTLS handshake, RFC 5763): `off` takes and offers none; `accepted` "
-    "takes it where it is offered; `wished` offers it besides (RFC 8643); `required` takes and offers nothing else, and calls without "
-    "it are refused (488); `dtls` is that, for who takes no offer but one of a handshake (`UDP/TLS/RTP/SAVP`)."
-)
 
 
 class Agent(Named):
@@ -312,7 +325,12 @@ class Agent(Named):
     after_call_work_s: Seconds | None = None
     mode: Literal["inbound", "outbound", "blended"] = "blended"
     auto_answer: bool = False
-    srtp: Srtp | None = Field(default=None, description=f"Of the agent's phone. {SRTP} Null: the tenant's (`general`).")
+    srtp: Srtp | None = Field(
+        default=None, description=f"Of the agent's phone. {SRTP} Null: that of its site, then the tenant's (`general`)."
+    )
+    signalling: Signalling = Field(
+        default="any", description=f"Of the agent's phone. {SIGNALLING} `any`: as its site and the tenant say, the strictest holds."
+    )
     forwarding: Forwarding = Forwarding()
     outbound_caller_id: Callable_ | None = None
     capacity: Capacity = Field(default=(), description="Channels that are otherwise for this agent than for the tenant.")
@@ -592,6 +610,23 @@ def _no_port(text: str) -> str:
     return text
 
 
+def _identity(text: str) -> str:
+    """In the form that certificates are compared in."""
+    kind, colon, digits = text.partition(":")
+    if colon:
+        digest = digits.replace(":", "").lower()
+        if kind.lower() != "sha256" or len(digest) != 64 or set(digest) - set("0123456789abcdef"):
+            raise ValueError("a fingerprint is `sha256:` and 64 hexadecimal digits")
+        return f"sha256:{digest}"
+    name = text.lower().removesuffix(".")
+    if not re.fullmatch(r"([a-z0-9_]([a-z0-9-]*[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]*[a-z0-9])?", name):
+        raise ValueError(f"{text[:80]!r} is no domain, and no fingerprint; wildcards prove nothing (RFC 5922 §7.2)")
+    return name
+
+
+Identity = Annotated[str, StringConstraints(min_length=1, max_length=253), AfterValidator(_identity)]
+
+
 class TrunkRegistration(Given):
     registrar: Host
     outbound_proxy: Host | None = Field(
@@ -657,6 +692,15 @@ class Trunk(Named):
         default=None, description="The number of ours that a call means which names none of ours: for an account with a single number."
     )
     srtp: Srtp | None = Field(default=None, description=f"{SRTP} Null: the tenant's (`general`).")
+    signalling: Signalling = Field(
+        default="any", description=f"{SIGNALLING} `transport` is `tls` then. `any`: as the tenant says, the stricter holds."
+    )
+    tls_identity: Identity | None = Field(
+        default=None,
+        description="What the peer's certificate proves: a SIP domain (RFC 5922), or `sha256:` and the certificate's fingerprint. Calls "
+        "that come to `sip.tls_carriers_listen` from whoever proves it are this trunk's, whatever their address; others are not, whatever "
+        "theirs. `transport` is `tls` then.",
+    )
     early_media: Literal["pass", "ringback"] = Field(
         default="pass",
         description="What the carrier says before a call is answered (183 with a description): the caller hears it, or our own ring-back.",
@@ -771,6 +815,7 @@ class General(Given):
 
     language: Spoken | None = Field(default=None, description="Left out: it stays as it is.")
     srtp: Srtp = Field(default="accepted", description=f"Of trunks and phones that say nothing else. {SRTP}")
+    signalling: Signalling = Field(default="any", description=f"Of all trunks and phones. {SIGNALLING}")
     recording_notice: bool = True
     """Play `recording.notice` before a recorded queue's greeting (§ 201 StGB)."""
     supervision_notice: bool = Field(

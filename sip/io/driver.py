@@ -4,8 +4,10 @@ import asyncio
 import errno
 import logging
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
+
+from msgspec.structs import replace
 
 from sip import trace
 from sip.errors import LocalMisuse, ParseError
@@ -63,6 +65,7 @@ class SipEndpoint:
         tcp_stranger_idle_s: float = STRANGER_IDLE_S,
         transports: Mapping[TransportName, Kind] = TRANSPORTS,
         tls: Contexts | None = None,
+        asks_at: Collection[HostPort] = (),
         on_unproven: Callable[[Flow, str], None] | None = None,
     ) -> None:
         """Args:
@@ -73,6 +76,7 @@ class SipEndpoint:
         on_denied: told of a request that was not sent for that reason, before the user agent hears that its flow failed.
         transports: what may be listened on, by name.
         tls: what handshakes are made with; needed where TLS is listened on.
+        asks_at: of `listen`, the addresses at which clients of TLS are asked for certificates.
         on_unproven: told why a peer that was to prove itself has not, before the user agent hears that its flow failed.
         on_unresolved: told of a message that was not sent since its host has no address, before the user agent hears of it too.
         """
@@ -89,7 +93,7 @@ class SipEndpoint:
         self.flows = Flows(user_agent.new_token)
         user_agent.let_in = self.transports.let_in
         user_agent.bound = self._bound
-        self._tls = tls
+        self._tls, self._asks_at = tls, frozenset(asks_at)
         self._on_unproven = on_unproven
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: float | None = None
@@ -133,6 +137,7 @@ class SipEndpoint:
             self._patience,
             self.user_agent.connections_in_use,
             self._tls,
+            self._asks_at,
             self._on_unproven or (lambda _flow, _why: None),
         )
         try:
@@ -214,13 +219,16 @@ class SipEndpoint:
         """The time to give to the user agent's methods."""
         return self._now()
 
-    def flow_to(self, host: str, port: int, transport: TransportName = "udp", behalf: str = "") -> Flow:
+    def flow_to(self, host: str, port: int, transport: TransportName = "udp", behalf: str = "", *, asks: bool = False) -> Flow:
         """The flow on which to reach a peer: from a listening socket of its family, under the address the peer will see.
 
+        Args:
+            asks: from one that asks clients for certificates, if there is any: what the peer begins comes there.
         Raises: LookupError: nothing listens on that transport and family.
         """
         wanted_v6 = ":" in host
-        for address in self.transports.of(transport):
+        of_this_name = self.transports.of(transport)
+        for address in sorted(of_this_name, key=lambda one: getattr(of_this_name[one], "asks", False) != asks):
             if (":" in address[0]) == wanted_v6:
                 return Flow(transport, (self._local_host(address[0], host), address[1]), (host, port), said=True, behalf=behalf)
         raise LookupError(f"no {transport} socket for {host}")
@@ -283,13 +291,7 @@ class SipEndpoint:
 
     def _concrete(self, flow: Flow) -> Flow:
         if flow.local[0] in WILDCARDS:
-            return Flow(
-                flow.transport,
-                (self._local_host(flow.local[0], flow.remote[0]), flow.local[1]),
-                flow.remote,
-                id=flow.id,
-                opened_by=flow.opened_by,
-            )
+            return replace(flow, local=(self._local_host(flow.local[0], flow.remote[0]), flow.local[1]))
         return flow
 
     def _flow_lost(self, flow: Flow) -> None:

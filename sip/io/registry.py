@@ -64,7 +64,10 @@ class Transports:
         senders, (host, port), remote_host = self.of(name), flow.local, flow.remote[0]
         exact = senders.get(flow.local)
         if not is_numeric(remote_host):
-            return exact or next(iter(senders.values()), None)
+            if exact is not None:
+                return exact
+            same_port = [one for address, one in senders.items() if address[1] == port]
+            return next(iter((*same_port, *senders.values())), None)
         is_v6 = ":" in remote_host
         if exact is not None and (":" in host) == is_v6:
             return exact

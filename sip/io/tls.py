@@ -4,6 +4,10 @@ Records are taken apart here, in memory, and not by the loop: so a connection co
 which has a deadline, and why one has failed can be told. Who connects to us proves nothing by that: phones prove themselves by digest,
 trunks by what they are known by. Whom we connect to proves that it is the domain that was asked for.
 
+At an address of its own clients are asked for certificates, which phones are not, since those of their makers are of authorities that
+nobody here knows. Who shows none is as at the other addresses; one that is not believed ends the handshake; what a believed one proves
+stands in the flow (`Flow.proven`), and what that means is the application's to say.
+
 A connection opened from here is found by the name that was asked for, since another name at the same address is another's to prove.
 """
 
@@ -16,8 +20,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Final, cast
 
+from msgspec.structs import replace
+
 from sip import trace
-from sip.domain_identity import Certificate, is_of, named_as
+from sip.domain_identity import Certificate, is_of, named_as, proofs
 from sip.errors import LocalMisuse
 from sip.flow import Flow, HostPort, TransportName
 from sip.io.handshakes import REASONS, TOO_LATE, Telling, reason_of, words_of
@@ -38,7 +44,7 @@ MAX_PROVEN: Final = 1_000
 NOBODY: Final[HostPort] = ("", 0)
 
 FAILURES: Final = {reason: f'tls_handshake_failures_total{{reason="{reason}"}}' for reason in REASONS}
-FIGURES: Final = (*figures_of("tls"), "tls_handshakes_total", *FAILURES.values())
+FIGURES: Final = (*figures_of("tls"), "tls_handshakes_total", "tls_clients_proven_total", *FAILURES.values())
 
 
 def listening_context(chain: Path, key: Path | None) -> ssl.SSLContext:
@@ -74,6 +80,24 @@ def dialling_context(authorities: Path | None, chain: Path | None = None, key: P
     return context
 
 
+def asking_context(chain: Path, key: Path | None, authorities: Path | None) -> ssl.SSLContext:
+    """What we answer handshakes with where clients are asked who they are.
+
+    Nothing of an earlier session is taken up again: what was proved then may not hold any more.
+
+    Args: as above.
+    Raises: OSError: as above.
+    """
+    context = listening_context(chain, key)
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.load_default_certs(ssl.Purpose.CLIENT_AUTH)
+    if authorities is not None:
+        context.load_verify_locations(authorities)
+    context.options |= ssl.OP_NO_TICKET
+    context.num_tickets = 0
+    return context
+
+
 def _hardened(context: ssl.SSLContext) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(CIPHERS)
@@ -90,7 +114,9 @@ async def open_tls(shell: Shell, address: HostPort) -> "TlsConnections":
     """A row of the registry."""
     if shell.tls is None:
         raise LocalMisuse("TLS is to be listened on, and no certificate was given")
-    made = TlsConnections(shell, shell.tls)
+    if address in shell.asks_at and shell.tls.asking is None:
+        raise LocalMisuse("clients are to be asked for certificates, and nothing was given to judge them by")
+    made = TlsConnections(shell, shell.tls, asks=address in shell.asks_at)
     await made.listen(address)
     return made
 
@@ -122,7 +148,8 @@ class TlsConnection(Connection):
         self.asked = asked
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         contexts = owner.contexts
-        context = contexts.listening if remote is None else contexts.dialling
+        answering = contexts.asking if owner.asks and contexts.asking is not None else contexts.listening
+        context = answering if remote is None else contexts.dialling
         # RFC 6066 §3: "Literal IPv4 and IPv6 addresses are not permitted in 'HostName'."
         name = asked if asked and not is_numeric(asked) else None
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=remote is None, server_hostname=name)
@@ -208,6 +235,9 @@ class TlsConnection(Connection):
             self.fail("identity", f"the certificate is not {what} {self.asked}, but of {named}"[:300])
             return False
         self._is_shaken = True
+        proven = proofs(self._certificate, self._tls.getpeercert(binary_form=True))
+        if proven:
+            self.flow = replace(self.flow, proven=proven)
         self._send_out()
         self._stop_waiting()
         self._tls_owner.shook(self)
@@ -281,9 +311,14 @@ class TlsConnections(TcpConnections):
         """How long a handshake may take: as long as a stranger has for his first message."""
         return self._stranger_idle_s * FIRST_MESSAGE_PART
 
-    def __init__(self, shell: Shell, contexts: Contexts) -> None:
+    def __init__(self, shell: Shell, contexts: Contexts, *, asks: bool = False) -> None:
+        """Args:
+        asks: clients are asked for certificates.
+        """
         super().__init__(shell)
         self.contexts = contexts
+        self.asks = asks
+        self.clients_proven = 0
         self._on_unproven = shell.on_unproven
         self.failures: Counter[str] = Counter()
         """Handshakes that came to nothing, by reason."""
@@ -344,6 +379,7 @@ class TlsConnections(TcpConnections):
         """A handshake is done."""
         self.handshakes += 1
         if not connection.is_ours:
+            self.clients_proven += bool(connection.flow.proven)
             return
         remote = connection.flow.remote
         self._at[remote] = connection
@@ -372,4 +408,5 @@ class TlsConnections(TcpConnections):
     def figures(self) -> Mapping[str, float]:
         """See FIGURES."""
         failures = {name: self.failures[reason] for reason, name in FAILURES.items()}
-        return {**super().figures(), "tls_handshakes_total": self.handshakes, **failures}
+        handshakes = {"tls_handshakes_total": self.handshakes, "tls_clients_proven_total": self.clients_proven}
+        return {**super().figures(), **handshakes, **failures}

@@ -19,9 +19,13 @@ from sip.parser import Limits
 class Contexts:
     """What handshakes are made with. Either may be replaced at any time: that concerns the handshakes that begin afterwards."""
 
-    def __init__(self, listening: ssl.SSLContext, dialling: ssl.SSLContext) -> None:
+    def __init__(self, listening: ssl.SSLContext, dialling: ssl.SSLContext, asking: ssl.SSLContext | None = None) -> None:
+        """Args:
+        asking: in place of `listening` where clients are asked for certificates; None: nowhere.
+        """
         self.listening = listening
         self.dialling = dialling
+        self.asking = asking
 
 
 class LiveFlow(Protocol):
@@ -88,6 +92,8 @@ class Shell(NamedTuple):
     """The far ends of flows that calls and registrations go by."""
     tls: Contexts | None = None
     """What handshakes are made with; None: nothing is listened on that has any."""
+    asks_at: AbstractSet[HostPort] = frozenset()
+    """Addresses, as they are asked to be listened at, where clients are asked for certificates."""
     on_unproven: Callable[[Flow, str], None] = lambda _flow, _why: None
     """Whom a flow was to reach has not proved to be it, in words; that it could not be opened is told after it."""
 

@@ -224,6 +224,10 @@ class Within(Machine):
 
     # --- where they go
 
+    def is_in_plain(self, flow: Flow) -> bool:
+        """Whether something came in plain that may only come under encryption."""
+        return self.flow.sealed and not flow.is_encrypted
+
     def _goes_another_way(self, transaction: Transaction, now: float) -> bool:
         """The connection failed a request in the dialog: where the dialog says it is tried once more, before it has failed.
 
@@ -297,7 +301,7 @@ class Within(Machine):
     def _leave_gone(self, after: Flow) -> None:
         """After a restart: what was under way over the connection that died goes on over this one."""
         self.gone = None
-        self.flow = after
+        self.flow = after.sealed_as(self.flow)
         change = self.their_change
         for one in (self.transaction, self.uas, None if change is None else change.uas):
             if one is not None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from sip.dialog import Dialog
 from sip.errors import ParseError
 from sip.events import IncomingInvite
@@ -58,6 +60,11 @@ class InviteUsage(Usage):
             authenticated_as = agent.authenticate(config.authenticator, request, flow, now, is_urgent=is_emergency)
             if authenticated_as is None:
                 return
+        is_sealed = config.must_be_encrypted(request, source, authenticated_as, classified)
+        if is_sealed and not source.is_encrypted:
+            if agent.has_room(request, flow, now, config.share(request, source, authenticated_as, classified)):
+                agent.refuse_plain(request, flow)
+            return
         share = config.share(request, source, authenticated_as, classified) or EVERYBODY
         verdict = agent.overload.admit(share, agent.live_sessions, now)
         if verdict is not Verdict.ADMITTED:
@@ -79,7 +86,8 @@ class InviteUsage(Usage):
             # We would call on: a back-to-back user agent ends loops as a proxy does (§16.3 step 3, RFC 7332 §2).
             agent.answer(transaction, 483, now)
         else:
-            session = Session(agent, agent.new_token(), request, source, is_caller=False)
+            heard = replace(source, sealed=True) if is_sealed else source
+            session = Session(agent, agent.new_token(), request, heard, is_caller=False)
             transaction.user = session
             session.be_offered(transaction, agent.new_token())
             agent.enter_session(session, authenticated_as)
@@ -92,6 +100,8 @@ class InviteUsage(Usage):
         if session is None:
             # The ACK to a stateless answer of ours (401, 503), or a stray one: §17: never answered.
             self.agent.counters["ack_without_dialog"] += 1
+        elif session.is_in_plain(source):
+            self.agent.counters["refused_in_plain"] += 1
         else:
             if session.gone is not None:
                 session.heard_over(source, now)
@@ -100,6 +110,9 @@ class InviteUsage(Usage):
     def _cancelled(self, cancel: Request, source: Flow, flow: Flow, now: float) -> None:
         agent = self.agent
         invite = agent.layer.invite_to_cancel(cancel)
+        if invite is not None and isinstance(invite.user, Session) and invite.user.is_in_plain(source):
+            agent.refuse_plain(cancel, flow)
+            return
         if invite is None and (agent.is_banned(source, now, is_challenged=False) or not agent.has_room(cancel, flow, now, None)):
             return
         transaction = agent.layer.serve(cancel, flow)

@@ -34,6 +34,9 @@ class RegisterUsage(Usage):
                 return
         if not agent.has_room(request, flow, now, config.share(request, source, authenticated_as, None)):
             return
+        if authenticated_as is not None and not source.is_encrypted and config.must_be_encrypted(request, source, authenticated_as, None):
+            agent.refuse_plain(request, flow)
+            return
         transaction = agent.layer.serve(request, flow)
         if config.registrar is None:
             agent.answer_unknown_method(transaction, now)

@@ -29,9 +29,16 @@ def device(username: str, *, bare: bool = True) -> Device:
     return Device(agent=AgentId(username), username=username, ha1_md5="", ha1_sha256="", bare=bare)
 
 
-def whose(directory: Directory, host: str, called: str) -> str | None:
+def identified(name: str, identity: str, *numbers: str, sources: tuple[str, ...] = ()) -> TenantSetup:
+    """A tenant whose trunk has to prove this."""
+    made = tenant(name, numbers=numbers)
+    line = TrunkLine(id=TrunkId(f"{name}-proved"), peer="", transport="tls", sources=sources, tls_identity=identity)
+    return msgspec.structs.replace(made, trunks=(line,))
+
+
+def whose(directory: Directory, host: str, called: str, *proven: str) -> str | None:
     """The tenant of a call, `nobody` where several have the source and none the number, None for a stranger."""
-    found = directory.trunk_from(host, lambda _line: called)
+    found = directory.trunk_from(host, lambda _line: called, proven)
     return "nobody" if isinstance(found, Nobodys) else found[0] if found is not None else None
 
 
@@ -77,6 +84,35 @@ def test_a_line_known_by_the_addresses_of_its_names_claims_nothing_of_anothers_s
     directory.learn_addresses(TenantId("guest"), TrunkId("line"), ["10.9.9.9"])
     assert whose(directory, "10.9.9.9", "+49303") == "guest"
     assert [whose(directory, "10.9.9.9", called) for called in ("601", "603", "+49301", "+49399")] == ["wide"] * 4
+
+
+def test_a_line_that_has_to_prove_something_is_known_by_that_alone(directory):
+    directory.put(identified("proved", "sbc.example", "+49303", sources=("192.0.2.0/24",)))
+    assert whose(directory, "192.0.2.1", "+49303") is None
+    assert whose(directory, "192.0.2.1", "+49303", "other.example") is None
+    assert whose(directory, "198.51.100.1", "+49303", "other.example", "sbc.example") == "proved"
+    directory.put(identified("proved", "new.example", "+49303"))
+    assert whose(directory, "198.51.100.1", "+49303", "sbc.example") is None
+    directory.drop(TenantId("proved"))
+    assert whose(directory, "198.51.100.1", "+49303", "new.example") is None
+
+
+def test_to_name_what_a_certificate_proves_takes_no_calls_from_who_has_the_source_or_the_number(directory):
+    directory.put(identified("proved", "sbc.example", "+49303"))
+    directory.put(identified("second", "sbc.example", "+49304"))
+    assert whose(directory, "10.9.9.9", "+49301", "sbc.example") == "wide"
+    assert whose(directory, "10.9.9.9", "+49399", "sbc.example") == "wide"  # nobody's number: of who says that this is its source
+    assert whose(directory, "10.9.9.9", "+49303", "sbc.example") == "proved"
+    assert whose(directory, "192.0.2.1", "+49304", "sbc.example") == "second"
+    assert whose(directory, "192.0.2.1", "+49399", "sbc.example") == "nobody"
+
+
+def test_of_a_tenants_lines_the_one_that_is_proved_comes_before_those_known_by_their_address(directory):
+    made = tenant("both", "198.51.100.7/32", numbers=("+49305",))
+    proved = TrunkLine(id=TrunkId("proved"), peer="", transport="tls", tls_identity="sbc.example")
+    directory.put(msgspec.structs.replace(made, trunks=(*made.trunks, proved)))
+    assert directory.trunk_from("198.51.100.7", lambda _line: "+49305", ("sbc.example",))[1].id == "proved"
+    assert directory.trunk_from("198.51.100.7", lambda _line: "+49305")[1].id == "both-0"
 
 
 def test_a_bare_user_name_belongs_to_the_tenant_that_had_it_first(directory):
@@ -201,6 +237,7 @@ def _drawn(rng: random.Random, name: str) -> TenantSetup:
                 peer="",
                 sources=("10.0.0.0/8",) if rng.random() < 0.5 else (),
                 registration=rng.choice((None, TrunkRegistration(registrar="x", username=rng.choice(("u", "v")), password="p"))),
+                tls_identity=rng.choice((None, "a.example", "b.example")),
             )
             for one in lines
         ),

@@ -69,6 +69,16 @@ class TestValues:
         told = voice_settings(Settings.load(None, variables | {"FERNAMT_SIP__TLS_LISTEN": "0.0.0.0:5061"})).listen
         assert [(one.host, one.port) for one in told if one.transport == "tls"] == [("0.0.0.0", 5061)]
 
+    def test_where_certificates_are_asked_for_tls_is_listened_at_besides(self, tmp_path: Path) -> None:
+        variables = {"FERNAMT_SIP__TRANSPORTS": "tls", "FERNAMT_SIP__TLS_CARRIERS_LISTEN": "0.0.0.0:5071"}
+        listen = voice_settings(Settings.load(None, variables)).listen
+        assert [(one.transport, one.port, one.asks) for one in listen] == [("tls", 5061, False), ("tls", 5071, True)]
+        (found,) = problems(tmp_path, '[sip]\ntls_carriers_listen = ["0.0.0.0:5071"]\n')
+        assert "`tls_carriers_listen` is of TLS, which `transports` does not name" in found
+        for taken in (5060, 5061):
+            (found,) = problems(tmp_path, f'[sip]\ntransports = ["tcp", "tls"]\ntls_carriers_listen = ["0.0.0.0:{taken}"]\n')
+            assert f"0.0.0.0:{taken} of `tls_carriers_listen` is listened on for phones; it needs another port" in found
+
     def test_files_of_tls_reach_the_voice_service(self) -> None:
         variables = {"FERNAMT_SIP__TLS_CERTIFICATE": "/a.pem", "FERNAMT_SIP__TLS_KEY": "/b.pem", "FERNAMT_SIP__TLS_CA": "/c.pem"}
         found = voice_settings(Settings.load(None, variables)).tls

@@ -23,6 +23,7 @@ from billing_cdr.facts import (
     LegBegan,
     LegEnded,
     LegPriced,
+    Protected,
     QualityMeasured,
     RecordingMade,
     SegmentBegan,
@@ -212,6 +213,17 @@ def test_money_of_a_blind_transfer_lies_with_who_forwards():
     assert (agent.kind, agent.gross) == ("own_phone", 0)
     assert (forward.kind, forward.payer) == ("call", "partner")
     assert forward.gross > 0
+
+
+def test_what_protected_a_leg_last_stands_in_the_record_and_of_others_that_nothing_did():
+    story = forwarded_call()
+    agreed = [
+        Protected(conversation="c2", at=story.facts[4].at, leg="in", audio="sdes", suite="AES_CM_128_HMAC_SHA1_80", signalling="tls"),
+        Protected(conversation="c2", at=story.facts[4].at, leg="in", audio="sdes", suite="AEAD_AES_128_GCM", signalling="tls"),
+    ]
+    incoming, out = fold([*story.facts[:5], *agreed, *story.facts[5:]]).legs
+    assert (incoming.audio, incoming.suite, incoming.signalling) == ("sdes", "AEAD_AES_128_GCM", "tls")
+    assert (out.audio, out.suite, out.signalling) == ("none", None, None)
 
 
 def test_recordings_quality_disposition_and_the_promised_price_stand_in_the_record():

@@ -46,11 +46,16 @@ async def held(house: ServiceProcess, is_held: bool) -> None:
             await asyncio.sleep(0.05)
 
 
-async def shown(port: int) -> bytes:
-    """The certificate that whoever connects is shown."""
+async def connected(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Somebody who looks at no certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    _, writer = await asyncio.open_connection(HOST, port, ssl=context)
+    return await asyncio.open_connection(HOST, port, ssl=context)
+
+
+async def shown(port: int) -> bytes:
+    """The certificate that whoever connects is shown."""
+    _, writer = await connected(port)
     found = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
     writer.close()
     return found
@@ -98,6 +103,25 @@ async def test_without_a_certificate_one_is_made_and_kept(tmp_path):
         said = await house.start()
         assert f"{HOST}:{port} (TLS)" in said
         assert await shown(port) == before
+
+
+async def test_sighup_has_the_certificate_read_again_at_once_and_ends_nothing(tmp_path):
+    authority, port, asking = Authority(tmp_path), free_port(), free_port()
+    certificate = authority.issue(NAME)
+    settings = with_tls(port, certificate=certificate, ca=authority.file, carriers_listen=f"{HOST}:{asking}")
+    async with service(tmp_path, **settings, FERNAMT_SIP__STRANGER_IDLE_S="600") as house:
+        before = await shown(port)
+        reader, writer = await connected(port)
+        authority.issue(NAME)
+        house._process.send_signal(signal.SIGHUP)
+        async with asyncio.timeout(25):  # less than what the look at the files waits for
+            while (after := await shown(port)) == before:
+                await asyncio.sleep(0.05)
+        assert await shown(asking) == after
+        writer.write(b"\r\n\r\n")
+        async with asyncio.timeout(10):
+            assert await reader.readexactly(2) == b"\r\n"  # RFC 5626 §3.5.1: the connection from before answers
+        writer.close()
 
 
 @pytest.mark.parametrize("broken", ["missing", "foreign key", "no PEM"])

@@ -7,7 +7,17 @@ from acd.core.channels import voice
 from acd.core.configuration import Target, ToAgent, ToOutside
 from acd.core.effects import AnswerReferrer, ReleaseLeg
 from acd.core.errors import IllegalTransition
-from acd.core.events import CreditLimited, LegAlerted, LegAnsweredLate, LegConnected, LegMeasured, LegQuoted, RecordingKept, SoundsFinished
+from acd.core.events import (
+    CreditLimited,
+    LegAlerted,
+    LegAnsweredLate,
+    LegConnected,
+    LegMeasured,
+    LegProtected,
+    LegQuoted,
+    RecordingKept,
+    SoundsFinished,
+)
 from acd.core.intake import desk
 from acd.core.machines import call as calls
 from acd.core.machines import leg as legs
@@ -72,6 +82,14 @@ def leg_answered(x: Step, fact: inp.LegAnswered) -> None:
         desk.dialled_agent_answered(x, call)
     else:
         reach.answered(x, call, leg)
+
+
+def protection_agreed(x: Step, fact: inp.ProtectionAgreed) -> None:
+    leg = x.state.legs.get(fact.leg)
+    if leg is None:
+        x.drop(fact)
+    elif (leg.audio, leg.suite, leg.signalling) != (fact.audio, fact.suite, fact.signalling):
+        x.emit(LegProtected(leg=leg.id, call=leg.call, audio=fact.audio, suite=fact.suite, signalling=fact.signalling))
 
 
 def leg_failed(x: Step, fact: inp.LegFailed) -> None:

@@ -66,6 +66,10 @@ class Leg(_Part, kw_only=True):
     """How the shell ends the leg after a crash: the newest it has told."""
     cut_after_s: float | None = None
     """So long after its answer the call is ended, as the quote says."""
+    audio: str = "none"
+    suite: str | None = None
+    signalling: str | None = None
+    """What protects it: see `acd.core.inputs.ProtectionAgreed`."""
     limits: dict[str, float] = {}
     """Cause -> the instant at which the call is ended for it; see `acd.core.state.limits`."""
 

@@ -69,6 +69,8 @@ NOBODYS = {
     "SetDisposition": {"code"},
     # what machines say
     "LegMeasured": {"quality"},
+    "LegProtected": {"suite", "signalling"},
+    "ProtectionAgreed": {"suite", "signalling"},
     "QualityMeasured": {"quality"},
     "RecordingEnded": {"path", "error"},
     "RecordingKept": {"path", "error"},

@@ -102,6 +102,11 @@ def leg_connected(fold: Indexes, event: ev.LegConnected, now: float) -> None:
             (call.parties if call.consultation is None else call.consultation.held).append(leg.id)
 
 
+def leg_protected(fold: Indexes, event: ev.LegProtected, _now: float) -> None:
+    leg = fold.state.legs[event.leg]
+    leg.audio, leg.suite, leg.signalling = event.audio, event.suite, event.signalling
+
+
 def leg_quoted(fold: Indexes, event: ev.LegQuoted, _now: float) -> None:
     cut_after_ms = event.quote.get("cut_after_ms")
     fold.state.legs[event.leg].cut_after_s = cut_after_ms / 1000 if isinstance(cut_after_ms, int) and cut_after_ms > 0 else None
@@ -461,6 +466,7 @@ HANDLERS: Handlers = {
     ev.LegInitiated: leg_initiated,
     ev.LegAlerted: leg_alerted,
     ev.LegConnected: leg_connected,
+    ev.LegProtected: leg_protected,
     ev.LegQuoted: leg_quoted,
     ev.CreditLimited: credit_limited,
     ev.LegHeld: leg_held,

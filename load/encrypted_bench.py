@@ -30,7 +30,6 @@ from struct import Struct
 from typing import Any, Final
 
 from load.browser import CHECK_EVERY_S, Browser, End, connect
-from load.media_bench import cpu_ns, keys_of
 from load.report import percentile
 from media import control
 from media.client import MediaPlane
@@ -38,7 +37,7 @@ from media.control import ArrangeAudio, CloseLeg, DescribeLeg, Status
 from media.rtp.packet import HEADER, HEADER_OCTETS
 from media.transport.dtls import Identity
 from media.transport.ice import Credentials
-from media.transport.keys import Suite
+from media.transport.keys import LENGTHS, SrtpKeys, Suite
 from media.transport.srtp import SrtpProtection
 
 ADDRESS: Final = "127.0.0.1"
@@ -53,9 +52,6 @@ _ROOM: Final = 16
 _SO_TIMESTAMPNS: Final = 35
 _TIMESPEC: Final = Struct("@ll")
 
-MOST_COST: Final = 1.5
-MOST_DELAY_MS: Final = 5.0
-
 
 class Wire(StrEnum):
     """How packets go between a leg and its far end."""
@@ -67,6 +63,18 @@ class Wire(StrEnum):
 
 
 _SUITES: Final = {Wire.GCM: Suite.AEAD_AES_128_GCM, Wire.CM: Suite.AES_CM_128_HMAC_SHA1_80}
+
+
+def cpu_ns(pid: int) -> int:
+    """Time on a CPU of all threads of a process, in nanoseconds."""
+    return sum(int(path.read_text().split()[0]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat"))
+
+
+def keys_of(suite: Suite, leg: int, *, seen_from_phone: bool = False) -> SrtpKeys:
+    """Another pair for each leg."""
+    octets = LENGTHS[suite].master
+    ours, theirs = (2 * leg + 1).to_bytes(octets, "big"), (2 * leg + 2).to_bytes(octets, "big")
+    return SrtpKeys(suite=suite, send=theirs, receive=ours) if seen_from_phone else SrtpKeys(suite=suite, send=ours, receive=theirs)
 
 
 class FarEnd:
@@ -148,6 +156,12 @@ class Crowd:
                     self.hears(self._by_descriptor[descriptor], self._buffer)
             if not ready and time.monotonic() >= end:
                 return
+
+    def hear_out(self, within_s: float) -> None:
+        """Until everything that was said is heard, or no longer: what waits in the worker belongs to who said it."""
+        end = time.monotonic() + within_s
+        while sum(each.sent - each.heard for each in self.ends) > 0 and time.monotonic() < end:
+            self.listen(0.01)
 
     def close(self) -> None:
         self._epoll.close()
@@ -292,7 +306,11 @@ KINDS: Final = (
 )
 
 
-async def cost(calls: int, seconds: float, first_port: int, *, is_realtime: bool) -> dict[str, Any]:
+SLICE_S: Final = 0.25
+"""Short, so that two that are compared meet the same machine."""
+
+
+async def cost(calls: int, seconds: float, first_port: int, *, is_realtime: bool = False) -> dict[str, Any]:
     """Microseconds of the worker's CPU a packet, by kind; and how many times the plain relay's."""
     async with bench(2 * calls * len(KINDS), first_port, is_realtime=is_realtime) as house:
         groups: dict[str, list[FarEnd]] = {}
@@ -300,8 +318,7 @@ async def cost(calls: int, seconds: float, first_port: int, *, is_realtime: bool
             groups[" to ".join(kind)] = [end for _ in range(calls) for end in await house.call(*kind)]
         await house.connect()
         order = [None, *groups]
-        slice_s = max(0.2, seconds / (2 * len(order) * max(1, round(seconds / (2 * len(order) * 0.5)))))
-        rounds = max(1, round(seconds / (slice_s * 2 * len(order))))
+        rounds = max(1, round(seconds / (2 * len(order) * SLICE_S)))
         us: dict[str, list[float]] = {name: [] for name in groups}
         idle: list[float] = []
         for turn in range(2 * rounds):
@@ -309,8 +326,8 @@ async def cost(calls: int, seconds: float, first_port: int, *, is_realtime: bool
             for name in order if turn % 2 == 0 else reversed(order):
                 before = (await house.status()).packets_received
                 begin, cpu = time.monotonic(), cpu_ns(house.pid)
-                await asyncio.to_thread(house.crowd.speak, groups[name] if name is not None else [], slice_s)
-                await asyncio.to_thread(house.crowd.listen, 0.02)
+                await asyncio.to_thread(house.crowd.speak, groups[name] if name is not None else [], SLICE_S)
+                await asyncio.to_thread(house.crowd.hear_out, 2.0)
                 cpu, took = cpu_ns(house.pid) - cpu, time.monotonic() - begin
                 relayed = (await house.status()).packets_received - before
                 if name is None:
@@ -331,10 +348,19 @@ async def cost(calls: int, seconds: float, first_port: int, *, is_realtime: bool
         return {"calls_of_each_kind": calls, "slices": 2 * rounds, "sent": sent, "heard": heard, "kinds": rows}
 
 
+def table(told: dict[str, Any]) -> list[str]:
+    """A line for each kind."""
+    first = f"{told['calls_of_each_kind']} calls of each kind, {told['slices']} slices, {told['sent'] - told['heard']} packets lost"
+    return [first] + [
+        f"{name:40} {row['us_a_packet']:6.2f} us CPU a packet ({row['least']} to {row['most']}), {row['times_plain']:.2f} times the first"
+        for name, row in told["kinds"].items()
+    ]
+
+
 # ---------------------------------------------------------------------- legs
 
 
-async def legs(count: int, seconds: float, first_port: int, *, is_realtime: bool) -> dict[str, Any]:
+async def legs(count: int, seconds: float, first_port: int, *, is_realtime: bool = False) -> dict[str, Any]:
     """Browsers' legs that are bridged by twos: what is lost, and what the worker needs for it."""
     async with bench(count, first_port, is_realtime=is_realtime) as house:
         for _ in range(count // 2):
@@ -346,7 +372,7 @@ async def legs(count: int, seconds: float, first_port: int, *, is_realtime: bool
         begin, cpu = time.monotonic(), cpu_ns(house.pid)
         await asyncio.to_thread(house.crowd.speak, house.crowd.ends, seconds)
         cpu, took = cpu_ns(house.pid) - cpu, time.monotonic() - begin
-        await asyncio.to_thread(house.crowd.listen, 0.5)
+        await asyncio.to_thread(house.crowd.hear_out, 2.0)
         status = await house.status()
         sent, heard = (sum(getattr(end, what) for end in house.crowd.ends) for what in ("sent", "heard"))
         return {
@@ -366,7 +392,7 @@ async def legs(count: int, seconds: float, first_port: int, *, is_realtime: bool
 # ---------------------------------------------------------------------- handshakes
 
 
-async def handshakes(calls: int, count: int, seconds: float, first_port: int, *, is_realtime: bool) -> dict[str, Any]:
+async def handshakes(calls: int, count: int, seconds: float, first_port: int, *, is_realtime: bool = False) -> dict[str, Any]:
     """Delay of relayed packets in seconds with so many handshakes, and in seconds without, in turn."""
     async with bench(2 * calls + 2 * count, first_port, is_realtime=is_realtime) as house, guests() as there:
         for _ in range(calls):

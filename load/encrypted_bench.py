@@ -30,6 +30,7 @@ from struct import Struct
 from typing import Any, Final
 
 from load.browser import CHECK_EVERY_S, Browser, End, connect
+from load.media_bench import cpu_ns, keys_of
 from load.report import percentile
 from media import control
 from media.client import MediaPlane
@@ -37,7 +38,7 @@ from media.control import ArrangeAudio, CloseLeg, DescribeLeg, Status
 from media.rtp.packet import HEADER, HEADER_OCTETS
 from media.transport.dtls import Identity
 from media.transport.ice import Credentials
-from media.transport.keys import LENGTHS, SrtpKeys, Suite
+from media.transport.keys import Suite
 from media.transport.srtp import SrtpProtection
 
 ADDRESS: Final = "127.0.0.1"
@@ -63,18 +64,6 @@ class Wire(StrEnum):
 
 
 _SUITES: Final = {Wire.GCM: Suite.AEAD_AES_128_GCM, Wire.CM: Suite.AES_CM_128_HMAC_SHA1_80}
-
-
-def cpu_ns(pid: int) -> int:
-    """Time on a CPU of all threads of a process, in nanoseconds."""
-    return sum(int(path.read_text().split()[0]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat"))
-
-
-def keys_of(suite: Suite, leg: int, *, seen_from_phone: bool = False) -> SrtpKeys:
-    """Another pair for each leg."""
-    octets = LENGTHS[suite].master
-    ours, theirs = (2 * leg + 1).to_bytes(octets, "big"), (2 * leg + 2).to_bytes(octets, "big")
-    return SrtpKeys(suite=suite, send=theirs, receive=ours) if seen_from_phone else SrtpKeys(suite=suite, send=ours, receive=theirs)
 
 
 class FarEnd:
@@ -511,6 +500,7 @@ def main() -> None:
     parser.add_argument("--handshakes", type=int, default=50, help="a second")
     parser.add_argument("--seconds", type=float, default=24.0)
     parser.add_argument("--first-port", type=int, default=20000)
+    parser.add_argument("--json", action="store_true", help="of the costs as well")
     parser.add_argument("--realtime", action="store_true", help="before everything else on the machine (root)")
     options = parser.parse_args()
     if options.part == "guests":
@@ -523,7 +513,8 @@ def main() -> None:
             options.calls or 50, options.handshakes, options.seconds, options.first_port, is_realtime=options.realtime
         ),
     }
-    print(json.dumps(asyncio.run(parts[options.part]()), indent=1))
+    told = asyncio.run(parts[options.part]())
+    print("\n".join(table(told)) if options.part == "cost" and not options.json else json.dumps(told, indent=1))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
 the two legs and counts what comes out. CPU is the relaying process's own, from the scheduler's nanoseconds
 (`/proc/<pid>/task/*/schedstat`), so the load generator on the same machine does not count. The bare relay forwards datagrams between the
 same pairs of sockets and does nothing else: no statistics, no rewriting. `--conferences 50` also has so many rooms of three, which
-are mixed. `--encrypted` has calls of every kind in one worker, plain and encrypted, that speak in turn (`load.encrypted_bench`).
+are mixed. `--encrypted` measures the same calls with one leg of each, and with both, under SRTP.
 """
 
 from __future__ import annotations
@@ -18,20 +18,24 @@ import socket
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import permutations
 from pathlib import Path
 from typing import cast
 
-from load.encrypted_bench import cost, cpu_ns, table
 from media.client import MediaPlane
 from media.control import ArrangeAudio, DescribeLeg, StartRecording, Status
 from media.rtp.packet import HEADER
+from media.transport.keys import LENGTHS, SrtpKeys, Suite
+from media.transport.srtp import SrtpProtection
 
 PACKETS_A_SECOND = 50
 _SLICES = 20
 _PAYLOAD = bytes(0xD5 ^ (index & 0x0F) for index in range(160))
 _ADDRESS = "127.0.0.1"
+_ROOM = 16
+"""Octets behind a packet, for its tag."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +53,16 @@ class Result:
     late_ticks: int
 
 
+def cpu_ns(pid: int) -> int:
+    """Time on a CPU of all threads of a process, in nanoseconds."""
+    return sum(int(path.read_text().split()[0]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat"))
+
+
 class Phones:
     """The far ends of all legs: one socket each, paced sending, everything that arrives is counted."""
 
-    def __init__(self, legs: int) -> None:
+    def __init__(self, legs: int, encrypted: Mapping[int, SrtpKeys] | None = None) -> None:
+        self.protections = {leg: SrtpProtection(keys, time.monotonic) for leg, keys in (encrypted or {}).items()}
         self.sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(legs)]
         self.epoll = select.epoll()
         self.by_descriptor: dict[int, socket.socket] = {}
@@ -71,13 +81,21 @@ class Phones:
     def run(self, targets: list[int], seconds: float) -> None:
         """Send to every target 50 times a second, in 1 ms slices so that no burst is of our making, and read what comes."""
         rounds = round(seconds * PACKETS_A_SECOND)
-        packets = [bytearray(HEADER.size) + _PAYLOAD for _ in targets]
+        end = HEADER.size + len(_PAYLOAD)
+        packets = [bytearray(end + _ROOM) for _ in targets]
+        for packet in packets:
+            packet[HEADER.size : end] = _PAYLOAD
+        views = [memoryview(packet) for packet in packets]
         begin = time.monotonic()
         for step in range(rounds * _SLICES):
             number, part = divmod(step, _SLICES)
             for leg in range(part, len(targets), _SLICES):
                 HEADER.pack_into(packets[leg], 0, 0x80, 8, number & 0xFFFF, number * 160, 1000 + leg)
-                self.sockets[leg].sendto(packets[leg], (_ADDRESS, targets[leg]))
+                octets, protection = end, self.protections.get(leg)
+                if protection is not None:
+                    packets[leg][HEADER.size : end] = _PAYLOAD
+                    octets = protection.protect_rtp(packets[leg], end)
+                self.sockets[leg].sendto(views[leg][:octets], (_ADDRESS, targets[leg]))
                 self.sent += 1
             self.drain(0)
             # Asleep, not waiting for packets: waking a receiver for each packet is work on the sender's account that no card asks for.
@@ -106,15 +124,29 @@ class Phones:
             opened.close()
 
 
+def keys_of(suite: Suite, leg: int, *, seen_from_phone: bool = False) -> SrtpKeys:
+    """Another pair for each leg."""
+    octets = LENGTHS[suite].master
+    ours, theirs = (2 * leg + 1).to_bytes(octets, "big"), (2 * leg + 2).to_bytes(octets, "big")
+    return SrtpKeys(suite=suite, send=theirs, receive=ours) if seen_from_phone else SrtpKeys(suite=suite, send=ours, receive=theirs)
+
+
 async def bench_worker(
     calls: int,
     seconds: float,
     first_port: int,
     recordings: Path | None,
     parties: int = 2,
+    suite: Suite | None = None,
+    encrypted: int = 1,
 ) -> Result:
-    """The real worker, all calls in one process; more than two parties of a call are mixed."""
-    phones = Phones(parties * calls)
+    """The real worker, all calls in one process; more than two parties of a call are mixed.
+
+    Args:
+        suite: of so many legs of each call; None: all are plain.
+    """
+    secret = frozenset(leg for leg in range(parties * calls) if suite is not None and leg % parties < encrypted)
+    phones = Phones(parties * calls, {leg: keys_of(suite, leg, seen_from_phone=True) for leg in secret} if suite is not None else None)
     folder = tempfile.TemporaryDirectory(prefix="fernamt-bench-")
     plane = await MediaPlane.start(
         workers=1,
@@ -139,6 +171,7 @@ async def bench_worker(
                 codec="PCMA",
                 payload_type=8,
                 telephone_event=101,
+                srtp=keys_of(suite, leg) if suite is not None and leg in secret else None,
             )
             plane.send("bench", described)
         for call in range(calls):
@@ -159,7 +192,8 @@ async def bench_worker(
         relayed = after.packets_received - before.packets_received
         return Result(
             ("media worker" if parties == 2 else f"conferences of {parties}")
-            + ("" if recordings is None else ", all recorded"),
+            + ("" if recordings is None else ", all recorded")
+            + ("" if suite is None else f", {encrypted} of {parties} {suite}"),
             calls, round(took, 2), phones.sent, phones.received, after.packets_dropped, round(cpu / 1000 / max(1, relayed), 2),
             round(cpu / 1e7 / took, 1), after.late_ticks,
         )  # fmt: skip
@@ -244,22 +278,22 @@ def main() -> None:
     parser.add_argument("--first-port", type=int, default=42000)
     parser.add_argument("--recordings", type=Path, help="also measure with every call recorded into this folder")
     parser.add_argument("--conferences", type=int, default=0, help="also measure so many conferences of three")
-    parser.add_argument("--encrypted", action="store_true", help="what encryption costs, and nothing else")
+    parser.add_argument("--encrypted", action="store_true", help="also measure with one leg of each call and with both encrypted (SRTP)")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--bare-relay", type=json.loads, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.bare_relay is not None:
         asyncio.run(_bare_relay(options.bare_relay))
         return
-    if options.encrypted:
-        told = asyncio.run(cost(options.calls, options.seconds, options.first_port))
-        print(json.dumps(told, indent=1) if options.json else "\n".join(table(told)))
-        return
     results = [asyncio.run(bench_worker(options.calls, options.seconds, options.first_port, None))]
     if options.recordings is not None:
         results.append(asyncio.run(bench_worker(options.calls, options.seconds, options.first_port, options.recordings)))
     if options.conferences:
         results.append(asyncio.run(bench_worker(options.conferences, options.seconds, options.first_port, options.recordings, 3)))
+    if options.encrypted:
+        for suite, legs in ((Suite.AEAD_AES_128_GCM, 1), (Suite.AES_CM_128_HMAC_SHA1_80, 1), (Suite.AEAD_AES_128_GCM, 2)):
+            some = bench_worker(options.calls, options.seconds, options.first_port, None, suite=suite, encrypted=legs)
+            results.append(asyncio.run(some))
     results.append(asyncio.run(bench_bare(options.calls, options.seconds)))
     if options.json:
         print(json.dumps([asdict(result) for result in results], indent=1))

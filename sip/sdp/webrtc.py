@@ -20,6 +20,8 @@ from sip.sdp.description import Attribute, MediaDescription, SessionDescription
 PROTO: Final = "UDP/TLS/RTP/SAVPF"
 PROTOS: Final = frozenset((PROTO, "UDP/TLS/RTP/SAVP"))
 """RFC 5764 §8 and its form with feedback, which can be answered without using any (RFC 4585 §4)."""
+HASHES: Final = frozenset(("sha-256", "sha-384", "sha-512"))
+"""Of RFC 8122 §5 those that prove something still; the media worker reckons with no other."""
 WARNING_ATTRIBUTE: Final = 306
 STREAM_ID: Final = "call"
 TRACK_ID: Final = "audio"
@@ -35,8 +37,6 @@ _UFRAG: Final = re.compile(r"[A-Za-z0-9+/]{4,256}").fullmatch
 _PWD: Final = re.compile(r"[A-Za-z0-9+/]{22,256}").fullmatch
 # fingerprint-attribute = "fingerprint" ":" hash-func SP fingerprint, 2UHEX *(":" 2UHEX)   (RFC 8122 §5); small letters are seen as well
 _FINGERPRINT: Final = re.compile(r"([!#$%&'*+\-.0-9A-Z^_`a-z{|}~]+) +([0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2})*)").fullmatch
-HASH_FUNCTIONS: Final = frozenset(("sha-256", "sha-384", "sha-512"))
-"""By which a certificate is known again: RFC 8122 §5 forbids MD2 and MD5, RFC 8827 §6.5 wants SHA-256, SHA-1 proves nothing any more."""
 # candidate-attribute = foundation SP component-id SP transport SP priority SP connection-address SP port SP "typ" SP candidate-type ...
 _CANDIDATE: Final = re.compile(
     r"([A-Za-z0-9+/]{1,32}) ([0-9]{1,3}) ([!-~]+) ([0-9]{1,10}) ([!-~]+) ([0-9]{1,5}) typ ([!-~]+)(?: .*)?"
@@ -184,8 +184,8 @@ def _bundled(description: SessionDescription) -> set[str]:
 def read(description: SessionDescription, media: MediaDescription) -> Peer:
     """What a stream over DTLS says of its end.
 
-    Raises: OfferRefused: 306 no ICE, or ICE-lite like ours, so that nobody would check; no fingerprint that can be read, or none by
-        `HASH_FUNCTIONS`; no rtcp-mux, as we have one port; or a=setup is none of RFC 4145's.
+    Raises: OfferRefused: 306 no ICE, or ICE-lite like ours, so that nobody would check; no fingerprint that can be read, or none by one
+        of `HASHES`; no rtcp-mux, as we have one port; or a=setup is none of RFC 4145's.
     """
     ufrag, pwd = (_own_or_common(description, media, name) or "" for name in ("ice-ufrag", "ice-pwd"))
     if not _UFRAG(ufrag) or not _PWD(pwd):
@@ -195,8 +195,8 @@ def read(description: SessionDescription, media: MediaDescription) -> Peer:
     fingerprints = _fingerprints(description, media)
     if not fingerprints:
         raise _refused("fingerprint is missing or malformed")
-    if not any(one.algorithm in HASH_FUNCTIONS for one in fingerprints):
-        raise _refused(f"fingerprint is by none of {', '.join(sorted(HASH_FUNCTIONS))}")
+    if not any(each.algorithm in HASHES for each in fingerprints):
+        raise _refused(f"fingerprint of {fingerprints[0].algorithm[:20]}")
     if not media.rtcp_mux:
         raise _refused("rtcp-mux is missing")
     # Deviation: RFC 5763 §5 wants it said; where it is not, RFC 4145 §4.1 has the offerer active, and every answerer we know is as well.

@@ -426,7 +426,7 @@ async def speak_for(house: Bench, delays_ms: list[float], seconds: float) -> Non
     """All plain calls speak; what they hear is timed."""
     house.crowd.hears = _timing(delays_ms)
     await asyncio.to_thread(house.crowd.speak, house.crowd.ends, seconds)
-    await asyncio.to_thread(house.crowd.listen, 0.1)
+    await asyncio.to_thread(house.crowd.hear_out, 2.0)
 
 
 async def guest(house: Bench, name: str, fingerprint: str) -> list[Any]:

@@ -357,6 +357,7 @@ async def legs(count: int, seconds: float, first_port: int, *, is_realtime: bool
         begin = time.monotonic()
         await house.connect()
         connected_s = time.monotonic() - begin
+        await house.status()
         house.crowd.hears = _prove
         begin, cpu = time.monotonic(), cpu_ns(house.pid)
         await asyncio.to_thread(house.crowd.speak, house.crowd.ends, seconds)
@@ -389,6 +390,7 @@ async def handshakes(calls: int, count: int, seconds: float, first_port: int, *,
         delays: dict[bool, list[float]] = {False: [], True: []}
         took: list[float] = []
         cpu_us = {False: 0.0, True: 0.0}
+        await house.status()  # all orders are carried out by now
         await speak_for(house, [], 0.5)
         for turn in range(2 * max(1, round(seconds / 2))):
             is_busy = (turn + 1) // 2 % 2 == 1  # without, with, with, without, …

@@ -299,7 +299,7 @@ SLICE_S: Final = 0.25
 """Short, so that two that are compared meet the same machine."""
 
 
-async def cost(calls: int, seconds: float, first_port: int, *, is_realtime: bool = False) -> dict[str, Any]:
+async def cost(calls: int, seconds: float, first_port: int, *, slice_s: float = SLICE_S, is_realtime: bool = False) -> dict[str, Any]:
     """Microseconds of the worker's CPU a packet, by kind; and how many times the plain relay's."""
     async with bench(2 * calls * len(KINDS), first_port, is_realtime=is_realtime) as house:
         groups: dict[str, list[FarEnd]] = {}
@@ -307,7 +307,7 @@ async def cost(calls: int, seconds: float, first_port: int, *, is_realtime: bool
             groups[" to ".join(kind)] = [end for _ in range(calls) for end in await house.call(*kind)]
         await house.connect()
         order = [None, *groups]
-        rounds = max(1, round(seconds / (2 * len(order) * SLICE_S)))
+        rounds = max(1, round(seconds / (2 * len(order) * slice_s)))
         us: dict[str, list[float]] = {name: [] for name in groups}
         idle: list[float] = []
         for turn in range(2 * rounds):
@@ -315,7 +315,7 @@ async def cost(calls: int, seconds: float, first_port: int, *, is_realtime: bool
             for name in order if turn % 2 == 0 else reversed(order):
                 before = (await house.status()).packets_received
                 begin, cpu = time.monotonic(), cpu_ns(house.pid)
-                await asyncio.to_thread(house.crowd.speak, groups[name] if name is not None else [], SLICE_S)
+                await asyncio.to_thread(house.crowd.speak, groups[name] if name is not None else [], slice_s)
                 await asyncio.to_thread(house.crowd.hear_out, 2.0)
                 cpu, took = cpu_ns(house.pid) - cpu, time.monotonic() - begin
                 relayed = (await house.status()).packets_received - before

@@ -18,7 +18,7 @@ from sip.sdp.webrtc import Setup
 from tests.interop.echo import Echo
 from tests.interop.werift import werift
 
-pytestmark = pytest.mark.interop
+pytestmark = [pytest.mark.interop, pytest.mark.slow]
 
 FRAMES = 50
 SSRC = 0xCAFEBABE

@@ -1,7 +1,11 @@
 """The bench of encrypted legs in small: every kind of leg is heard, nothing is lost, every browser that shook hands is counted."""
 
+import pytest
+
 from load.encrypted_bench import KINDS, cost, handshakes, legs, table
 from tests.media.rig import free_ports
+
+pytestmark = pytest.mark.slow
 
 
 async def test_browsers_that_are_bridged_hear_every_packet():
@@ -10,7 +14,7 @@ async def test_browsers_that_are_bridged_hear_every_packet():
 
 
 async def test_each_kind_of_call_has_a_line():
-    told = await cost(1, 0.1, free_ports(70))
+    told = await cost(1, 0.1, free_ports(70), slice_s=0.04)
     assert told["sent"] == told["heard"] > 0
     assert len(table(told)) == 1 + len(KINDS)
 

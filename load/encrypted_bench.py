@@ -53,9 +53,6 @@ _ROOM: Final = 16
 _SO_TIMESTAMPNS: Final = 35
 _TIMESPEC: Final = Struct("@ll")
 
-MOST_COST: Final = 1.5
-MOST_DELAY_MS: Final = 5.0
-
 
 class Wire(StrEnum):
     """How packets go between a leg and its far end."""
@@ -148,6 +145,12 @@ class Crowd:
                     self.hears(self._by_descriptor[descriptor], self._buffer)
             if not ready and time.monotonic() >= end:
                 return
+
+    def hear_out(self, within_s: float) -> None:
+        """Until everything that was said is heard, or no longer: what waits in the worker belongs to who said it."""
+        end = time.monotonic() + within_s
+        while sum(each.sent - each.heard for each in self.ends) > 0 and time.monotonic() < end:
+            self.listen(0.01)
 
     def close(self) -> None:
         self._epoll.close()
@@ -292,7 +295,11 @@ KINDS: Final = (
 )
 
 
-async def cost(calls: int, seconds: float, first_port: int, *, is_realtime: bool) -> dict[str, Any]:
+SLICE_S: Final = 0.25
+"""Short, so that two that are compared meet the same machine."""
+
+
+async def cost(calls: int, seconds: float, first_port: int, *, slice_s: float = SLICE_S, is_realtime: bool = False) -> dict[str, Any]:
     """Microseconds of the worker's CPU a packet, by kind; and how many times the plain relay's."""
     async with bench(2 * calls * len(KINDS), first_port, is_realtime=is_realtime) as house:
         groups: dict[str, list[FarEnd]] = {}
@@ -300,8 +307,7 @@ async def cost(calls: int, seconds: float, first_port: int, *, is_realtime: bool
             groups[" to ".join(kind)] = [end for _ in range(calls) for end in await house.call(*kind)]
         await house.connect()
         order = [None, *groups]
-        slice_s = max(0.2, seconds / (2 * len(order) * max(1, round(seconds / (2 * len(order) * 0.5)))))
-        rounds = max(1, round(seconds / (slice_s * 2 * len(order))))
+        rounds = max(1, round(seconds / (2 * len(order) * slice_s)))
         us: dict[str, list[float]] = {name: [] for name in groups}
         idle: list[float] = []
         for turn in range(2 * rounds):
@@ -310,7 +316,7 @@ async def cost(calls: int, seconds: float, first_port: int, *, is_realtime: bool
                 before = (await house.status()).packets_received
                 begin, cpu = time.monotonic(), cpu_ns(house.pid)
                 await asyncio.to_thread(house.crowd.speak, groups[name] if name is not None else [], slice_s)
-                await asyncio.to_thread(house.crowd.listen, 0.02)
+                await asyncio.to_thread(house.crowd.hear_out, 2.0)
                 cpu, took = cpu_ns(house.pid) - cpu, time.monotonic() - begin
                 relayed = (await house.status()).packets_received - before
                 if name is None:
@@ -331,10 +337,19 @@ async def cost(calls: int, seconds: float, first_port: int, *, is_realtime: bool
         return {"calls_of_each_kind": calls, "slices": 2 * rounds, "sent": sent, "heard": heard, "kinds": rows}
 
 
+def table(told: dict[str, Any]) -> list[str]:
+    """A line for each kind."""
+    first = f"{told['calls_of_each_kind']} calls of each kind, {told['slices']} slices, {told['sent'] - told['heard']} packets lost"
+    return [first] + [
+        f"{name:40} {row['us_a_packet']:6.2f} us CPU a packet ({row['least']} to {row['most']}), {row['times_plain']:.2f} times the first"
+        for name, row in told["kinds"].items()
+    ]
+
+
 # ---------------------------------------------------------------------- legs
 
 
-async def legs(count: int, seconds: float, first_port: int, *, is_realtime: bool) -> dict[str, Any]:
+async def legs(count: int, seconds: float, first_port: int, *, is_realtime: bool = False) -> dict[str, Any]:
     """Browsers' legs that are bridged by twos: what is lost, and what the worker needs for it."""
     async with bench(count, first_port, is_realtime=is_realtime) as house:
         for _ in range(count // 2):
@@ -342,11 +357,12 @@ async def legs(count: int, seconds: float, first_port: int, *, is_realtime: bool
         begin = time.monotonic()
         await house.connect()
         connected_s = time.monotonic() - begin
+        await house.status()
         house.crowd.hears = _prove
         begin, cpu = time.monotonic(), cpu_ns(house.pid)
         await asyncio.to_thread(house.crowd.speak, house.crowd.ends, seconds)
         cpu, took = cpu_ns(house.pid) - cpu, time.monotonic() - begin
-        await asyncio.to_thread(house.crowd.listen, 0.5)
+        await asyncio.to_thread(house.crowd.hear_out, 2.0)
         status = await house.status()
         sent, heard = (sum(getattr(end, what) for end in house.crowd.ends) for what in ("sent", "heard"))
         return {
@@ -366,7 +382,7 @@ async def legs(count: int, seconds: float, first_port: int, *, is_realtime: bool
 # ---------------------------------------------------------------------- handshakes
 
 
-async def handshakes(calls: int, count: int, seconds: float, first_port: int, *, is_realtime: bool) -> dict[str, Any]:
+async def handshakes(calls: int, count: int, seconds: float, first_port: int, *, is_realtime: bool = False) -> dict[str, Any]:
     """Delay of relayed packets in seconds with so many handshakes, and in seconds without, in turn."""
     async with bench(2 * calls + 2 * count, first_port, is_realtime=is_realtime) as house, guests() as there:
         for _ in range(calls):
@@ -374,6 +390,7 @@ async def handshakes(calls: int, count: int, seconds: float, first_port: int, *,
         delays: dict[bool, list[float]] = {False: [], True: []}
         took: list[float] = []
         cpu_us = {False: 0.0, True: 0.0}
+        await house.status()  # all orders are carried out by now
         await speak_for(house, [], 0.5)
         for turn in range(2 * max(1, round(seconds / 2))):
             is_busy = (turn + 1) // 2 % 2 == 1  # without, with, with, without, …
@@ -411,7 +428,7 @@ async def speak_for(house: Bench, delays_ms: list[float], seconds: float) -> Non
     """All plain calls speak; what they hear is timed."""
     house.crowd.hears = _timing(delays_ms)
     await asyncio.to_thread(house.crowd.speak, house.crowd.ends, seconds)
-    await asyncio.to_thread(house.crowd.listen, 0.1)
+    await asyncio.to_thread(house.crowd.hear_out, 2.0)
 
 
 async def guest(house: Bench, name: str, fingerprint: str) -> list[Any]:
@@ -485,6 +502,7 @@ def main() -> None:
     parser.add_argument("--handshakes", type=int, default=50, help="a second")
     parser.add_argument("--seconds", type=float, default=24.0)
     parser.add_argument("--first-port", type=int, default=20000)
+    parser.add_argument("--json", action="store_true", help="of the costs as well")
     parser.add_argument("--realtime", action="store_true", help="before everything else on the machine (root)")
     options = parser.parse_args()
     if options.part == "guests":
@@ -497,7 +515,8 @@ def main() -> None:
             options.calls or 50, options.handshakes, options.seconds, options.first_port, is_realtime=options.realtime
         ),
     }
-    print(json.dumps(asyncio.run(parts[options.part]()), indent=1))
+    told = asyncio.run(parts[options.part]())
+    print("\n".join(table(told)) if options.part == "cost" and not options.json else json.dumps(told, indent=1))
 
 
 if __name__ == "__main__":

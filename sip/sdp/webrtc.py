@@ -23,6 +23,8 @@ PROTO: Final = "UDP/TLS/RTP/SAVPF"
 PHONES_PROTO: Final = "UDP/TLS/RTP/SAVP"
 PROTOS: Final = frozenset((PROTO, PHONES_PROTO))
 """RFC 5764 §8 and its form with feedback, which can be answered without using any (RFC 4585 §4)."""
+HASHES: Final = frozenset(("sha-256", "sha-384", "sha-512"))
+"""Of RFC 8122 §5 those that prove something still; the media worker reckons with no other."""
 WARNING_ATTRIBUTE: Final = 306
 STREAM_ID: Final = "call"
 TRACK_ID: Final = "audio"
@@ -38,8 +40,6 @@ _UFRAG: Final = re.compile(r"[A-Za-z0-9+/]{4,256}").fullmatch
 _PWD: Final = re.compile(r"[A-Za-z0-9+/]{22,256}").fullmatch
 # fingerprint-attribute = "fingerprint" ":" hash-func SP fingerprint, 2UHEX *(":" 2UHEX)   (RFC 8122 §5); small letters are seen as well
 _FINGERPRINT: Final = re.compile(r"([!#$%&'*+\-.0-9A-Z^_`a-z{|}~]+) +([0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2})*)").fullmatch
-HASH_FUNCTIONS: Final = frozenset(("sha-256", "sha-384", "sha-512"))
-"""By which a certificate is known again: RFC 8122 §5 forbids MD2 and MD5, RFC 8827 §6.5 wants SHA-256, SHA-1 proves nothing any more."""
 # candidate-attribute = foundation SP component-id SP transport SP priority SP connection-address SP port SP "typ" SP candidate-type ...
 _CANDIDATE: Final = re.compile(
     r"([A-Za-z0-9+/]{1,32}) ([0-9]{1,3}) ([!-~]+) ([0-9]{1,10}) ([!-~]+) ([0-9]{1,5}) typ ([!-~]+)(?: .*)?"
@@ -233,8 +233,8 @@ def read(description: SessionDescription, media: MediaDescription, *, has_ice: b
     fingerprints = _fingerprints(description, media)
     if not fingerprints:
         raise _refused("fingerprint is missing or malformed")
-    if not any(one.algorithm in HASH_FUNCTIONS for one in fingerprints):
-        raise _refused(f"fingerprint is by none of {', '.join(sorted(HASH_FUNCTIONS))}")
+    if not any(each.algorithm in HASHES for each in fingerprints):
+        raise _refused(f"fingerprint of {fingerprints[0].algorithm[:20]}")
     # Deviation: RFC 5763 §5 wants it said; where it is not, RFC 4145 §4.1 has the offerer active, and every answerer we know is as well.
     setup = _SETUPS.get((_own_or_common(description, media, "setup") or Setup.ACTIVE).strip().lower())
     if setup is None or setup is Setup.HOLDCONN:

@@ -23,13 +23,12 @@ IDENTITY = Identity(dt.datetime(2026, 11, 29, tzinfo=dt.UTC))
 
 
 class Echo:
-    """A browser's leg that sends back what it hears, on the event loop of the test.
+    """A browser's leg that sends back what it hears, on the event loop of the test."""
 
-    Args:
-        ssrc: to send it back under; None: as it came.
-    """
+    ssrc = None
+    """To send it back under, where it is not to be as it came."""
 
-    def __init__(self, address="127.0.0.1", ssrc=None):
+    def __init__(self, address="127.0.0.1"):
         self.loop = asyncio.get_running_loop()
         self.port = free_ports(1)
         self.line = open_udp(address, self.port)
@@ -44,7 +43,6 @@ class Echo:
             tell=self.events.put_nowait,
         )
         self.heard = []
-        self.ssrc = ssrc
         self.buffer = bytearray(2048)
         self.loop.add_reader(self.transport.descriptors[0], self._readable)
         self.local = LocalMedia(

@@ -13,7 +13,7 @@ from tests import firefox
 from tests.interop.test_chromium import an_echo, answered_by, hears_its_echo, hears_more
 from tests.namespace import namespace
 
-pytestmark = pytest.mark.interop
+pytestmark = [pytest.mark.interop, pytest.mark.slow]
 
 PAGE = """(async () => {
   window.speech = await navigator.mediaDevices.getUserMedia({audio: true});  // a tone, by its preferences

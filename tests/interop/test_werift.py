@@ -18,7 +18,7 @@ from sip.sdp.webrtc import Setup
 from tests.interop.echo import Echo
 from tests.interop.werift import werift
 
-pytestmark = pytest.mark.interop
+pytestmark = [pytest.mark.interop, pytest.mark.slow]
 
 FRAMES = 50
 SSRC = 0xCAFEBABE
@@ -105,7 +105,8 @@ def speech():
 
 @contextlib.asynccontextmanager
 async def a_leg_and_a_peer():
-    echo = Echo(ssrc=SSRC)
+    echo = Echo()
+    echo.ssrc = SSRC
     try:
         async with werift() as peer:
             await peer.do("connect", address="127.0.0.1")

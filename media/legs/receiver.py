@@ -309,6 +309,7 @@ class Receiver:
             if self._outlet is not None:
                 self._outlet.leave_out(sequence_number)
             return
+        self._host.packets_of_noise += 1
         if not is_late:
             level = comfort_noise.parse(bytes(self._host.view[_HEADER_OCTETS:octets])).level
             if self.channels:

@@ -237,7 +237,7 @@ class _Codec(UnevenCodec):
     silence = 0
     ptimes_ms = (10, 20, 40, 60)
     impairments: Impairments | None = None
-    """G.107 and G.113 have no figures of it, nor has G.107.2's full-band scale any by the ITU."""
+    """G.107 is a scale of narrow-band speech, on which no figures of it are published."""
 
     @staticmethod
     def encoder() -> OpusEncoder:

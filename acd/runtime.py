@@ -105,6 +105,7 @@ DENIALS = ("requests_denied", "audio_addresses_denied", "calls_refused_for_budge
 MEDIA_FIGURES = {
     "legs": "legs",
     "legs_protected": "legs_protected",
+    "legs_opus": "legs_opus",
     "bridges": "bridges",
     "mixes": "mixes",
     "jitter_buffer_seconds": "jitter_buffer_s",
@@ -117,6 +118,7 @@ MEDIA_FIGURES = {
     "packets_dropped_total": "packets_dropped",
     "packets_of_unknown_type_total": "packets_of_unknown_type",
     "packets_rejected_total": "packets_rejected",
+    "packets_of_noise_total": "packets_of_noise",
     "late_ticks_total": "late_ticks",
     "cpu_seconds_total": "cpu_s",
 }

@@ -205,6 +205,8 @@ HELP = {
         "where they came from, once a leg."
     ),
     "fernamt_media_legs_protected": "Legs whose audio is encrypted now (SRTP), by media worker.",
+    "fernamt_media_legs_opus": "Legs that speak Opus now, of which each costs several times what one of G.711 does; by media worker.",
+    "fernamt_media_packets_of_noise_total": "Packets of comfort noise received (RFC 3389), where it was agreed on; by media worker.",
     "fernamt_media_late_ticks_total": "20 ms ticks of a media worker that began more than 5 ms late: the machine has too much to do.",
     "fernamt_media_cpu_seconds_total": "CPU time of a media worker, in seconds.",
     # HTTP

@@ -17,7 +17,7 @@ import numpy as np
 
 from load.hearing import has_tone
 from load.rtp_watch import Numbers
-from media.codecs.base import Decoder
+from media.codecs.base import Decoder, clock_scale
 from media.codecs.g711 import PCMA
 from media.codecs.registry import CODECS, of_payload_type, of_rtpmap
 from media.codecs.transcoder import decoder_at, encoder_at
@@ -81,6 +81,7 @@ class PhoneAudio:
         self._ssrc, self._timestamp, self._sequence = rng.getrandbits(32), rng.getrandbits(32), rng.getrandbits(16)
         self._audio: NegotiatedAudio | None = None
         self._codec = PCMA.name
+        self._scale = 1  # ticks of its RTP clock in one of 8 kHz
         self._encoder = encoder_at(PCMA, SAMPLE_RATE)
         self._decoders: dict[str, Decoder] = {}
         """By codec; of what is agreed on, and of what comes under a static number."""
@@ -116,6 +117,10 @@ class PhoneAudio:
         assert codec is not None, "a phone offers what is in the registry"
         if codec.name != self._codec:
             self._codec, self._encoder = codec.name, encoder_at(codec, SAMPLE_RATE)
+            self._scale = clock_scale(codec)
+            self._keys.run_at(codec.clock_rate)
+            for source in self._sources.values():
+                source.run_at(codec.clock_rate)
         if self._ticking is None:
             self._due = self._loop.time()
             self._tick()
@@ -142,7 +147,9 @@ class PhoneAudio:
         if self._audio is None or self._audio.telephone_event is None:
             raise ValueError("the other side takes no telephone-event")
         for digit in digits:
-            self._events.extend((packet.payload, packet.marker) for packet in event_packets(digit, duration_ms))
+            self._events.extend(
+                (packet.payload, packet.marker) for packet in event_packets(digit, duration_ms, clock_rate=SAMPLE_RATE * self._scale)
+            )
             self._events.extend([(b"", False)] * 3)  # 60 ms between two keys
 
     async def silence(self) -> None:
@@ -164,7 +171,7 @@ class PhoneAudio:
     def _frame(self) -> None:
         audio = self._audio
         assert audio is not None
-        self._timestamp = (self._timestamp + FRAME_SAMPLES) % TIMESTAMP_MODULUS
+        self._timestamp = (self._timestamp + FRAME_SAMPLES * self._scale) % TIMESTAMP_MODULUS
         if self._events:
             self._key_frame(audio)
             return
@@ -273,7 +280,7 @@ class PhoneAudio:
         self.numbers.setdefault(packet.ssrc, Numbers(16)).one(packet.sequence_number)
         source = self._sources.get(packet.ssrc)
         if source is None:
-            source = self._sources[packet.ssrc] = Source(packet.ssrc, packet.sequence_number)
+            source = self._sources[packet.ssrc] = Source(packet.ssrc, packet.sequence_number, SAMPLE_RATE * self._scale)
         event = self._audio.receive_telephone_event if self._audio is not None else None
         if packet.payload_type == event:
             source.receive_untimed(packet.sequence_number)
@@ -304,7 +311,7 @@ class PhoneAudio:
     def _place(self, ssrc: int, timestamp: int) -> int:
         """Where in the recording this timestamp stands; a new source, or a jump, goes on at the end."""
         if self._origin is not None and self._origin[0] == ssrc:
-            place = self._origin[2] + timestamp_distance(timestamp, self._origin[1])
+            place = self._origin[2] + timestamp_distance(timestamp, self._origin[1]) // self._scale
             if self._length - LONGEST_GAP_SAMPLES <= place <= self._length + LONGEST_GAP_SAMPLES and place >= 0:
                 return place
         self._origin = (ssrc, timestamp, self._length)

@@ -123,6 +123,10 @@ class Channel:
         self._noise, self._noise_at = level, position
         self._end = max(self._end, position)
 
+    def speak_up(self) -> None:
+        """No noise any more from where it was taken last."""
+        self._noise = None
+
     def _fill_with_noise(self, until: int) -> None:
         first, last, octets = self._noise_at - self._start, until - self._start, self._octets
         if self._noise is None or first >= last:
@@ -172,13 +176,13 @@ class Channel:
         """Silence from the newest packet on, or audio again from the next one on."""
         self._is_resumed = not paused and (self.paused or self._is_resumed)
         if paused:
-            self._noise = None
+            self.speak_up()
         self.paused = paused
 
     def close(self) -> None:
         """Its party is gone: behind its last packet is silence, and nothing that was lost."""
         self._is_closed = True
-        self._noise = None
+        self.speak_up()
 
     def take(self, until: int) -> tuple[str, bytes, bytes]:
         """Cut off everything before position `until`: codec, octets, and for each tick whether it is present, absent, over or noise."""

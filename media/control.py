@@ -361,6 +361,10 @@ class Status(_Message, frozen=True, kw_only=True):
     """Datagrams on protected transports that did not prove to be the far end's (`media.transport`), and were dropped."""
     legs_protected: int = 0
     """Of `legs`, those that have keys."""
+    legs_opus: int = 0
+    """Of `legs`, those that speak an `UnevenCodec`: dear ones."""
+    packets_of_noise: int = 0
+    """Packets of comfort noise that was agreed on (RFC 3389)."""
     mixes: int = 0
     """Conversations that are mixed: of three parties and more, of codecs without a table between them, or one way."""
     jitter_buffer_s: float = 0.0

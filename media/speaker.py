@@ -88,11 +88,12 @@ class Speaker:
         self._recovering = codec.decoder_at(rate) if is_uneven(codec) else None
         self._decoder = self._recovering or decoder_at(codec, rate)
         self._concealer = Concealer(rate)
-        self._speak_up()
+        self.speak_up()
         self._rest = silence(0)
         self.jitter.restart()
 
-    def _speak_up(self) -> None:
+    def speak_up(self) -> None:
+        """No noise any more."""
         self._noise, self._is_hushed = None, False
 
     # ---------------------------------------------------------------- what comes
@@ -136,7 +137,7 @@ class Speaker:
 
     def begin_stream(self) -> None:
         """Another source, another numbering: what waits has nothing to do with what follows."""
-        self._speak_up()
+        self.speak_up()
         self.jitter.restart()
         self._rest = silence(0)
 
@@ -191,7 +192,7 @@ class Speaker:
                 return self._made_up(self.jitter.packet_samples, self.jitter.following)
             case payload:
                 audio = self._decoder.decode(payload)
-                self._speak_up()
+                self.speak_up()
                 if is_uneven(self._codec) and self._codec.is_silence(payload):
                     self._is_hushed = True
                     self.jitter.end_spurt()

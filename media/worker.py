@@ -37,6 +37,7 @@ from msgspec import structs
 
 from media import framing
 from media.channel import Channel
+from media.codecs.registry import CODECS
 from media.control import (
     VERSION,
     Adopt,
@@ -140,6 +141,7 @@ class Worker:
         self.timers = TimerHeap()
         self.packets_received = 0
         self.packets_of_unknown_type = 0
+        self.packets_of_noise = 0
         self.packets_sent = 0
         self._ports = ports
         self._open_transport = open_transport
@@ -716,6 +718,8 @@ class Worker:
             packets_of_unknown_type=self.packets_of_unknown_type,
             packets_rejected=self._rejected_by_closed + sum(leg.transport.rejected for leg in legs),
             legs_protected=sum(leg.is_protected for leg in legs),
+            legs_opus=sum(CODECS[leg.codec].is_uneven for leg in legs),
+            packets_of_noise=self.packets_of_noise,
             mixes=len(mixes),
             jitter_buffer_s=round(sum(depths) / len(depths), 6) if depths else 0.0,
             jitter_buffer_max_s=max(depths, default=0.0),

@@ -8,7 +8,7 @@ What the far end's `a=fmtp` says of what it likes to hear (§6.1) is kept: `usei
 `maxaveragebitrate`, `cbr`. With DTX the encoder gives nothing for a moment of silence: no packet goes out, and time goes on.
 
 The arithmetic is libopus's, of the wheel `opuslib-next-bundled`, whose own Python makes lists of the samples; the few functions that are
-needed are bound here. Encoding is dear and decoding is not, see `load.opus_bench`; no lock of the interpreter is held meanwhile.
+needed are bound here. Encoding is dear and decoding is not, see `load.codec_bench`; no lock of the interpreter is held meanwhile.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CLOCK_RATE = 48_000
 BIT_RATE = 24_000
 """RFC 7587 §3.1.1: 16 to 20 kbit/s are the sweet spot of wide-band speech; the rest is for the copies."""
 _COMPLEXITY = 2
-"""Of 10: a third of the price of 10, and half of 5's; what it loses is heard in music first (measured: `load.opus_bench`)."""
+"""Of 10: a third of the price of 10, and half of 5's; what it loses is heard in music first (measured: `load.codec_bench`)."""
 MOST_LOSS_PERCENT = 30
 """What is expected at most: beyond, copies cost more than they save (house)."""
 _LONGEST_MS = 120
@@ -237,7 +237,7 @@ class _Codec(UnevenCodec):
     silence = 0
     ptimes_ms = (10, 20, 40, 60)
     impairments: Impairments | None = None
-    """G.107 and G.113 have no figures of it, nor has G.107.2's full-band scale any by the ITU."""
+    """G.107 is a scale of narrow-band speech, on which no figures of it are published."""
 
     @staticmethod
     def encoder() -> OpusEncoder:

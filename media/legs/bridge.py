@@ -81,7 +81,7 @@ class Relay:
         if fitted == self._fitted:
             return
         self._fitted = fitted
-        self._end_hush()
+        self.speak_up()
         self._conversion = CONVERSIONS[codec, self.listener.codec]
         self._is_uneven = is_uneven(CODECS[codec])
         self.look_anew()
@@ -93,7 +93,7 @@ class Relay:
 
     def end(self) -> None:
         """Nothing more is passed on."""
-        self._end_hush()
+        self.speak_up()
         self._paced.clear()
         if self._pacing is not None:
             self._pacing.cancel()
@@ -101,7 +101,7 @@ class Relay:
 
     def begin_stream(self) -> None:
         """What was not received meanwhile is no loss to the listener."""
-        self._end_hush()
+        self.speak_up()
         self.look_anew()
         self.break_off()
 
@@ -131,8 +131,8 @@ class Relay:
             if listener.outgoing.relay(buffer, second, sequence_number, timestamp, ssrc, octets - _HEADER_OCTETS, now):
                 listener.send(octets)
 
-    def _end_hush(self) -> None:
-        """Something comes again."""
+    def speak_up(self) -> None:
+        """Something comes again, or nothing is wanted."""
         if self._hush is not None:
             self._host.end_ticking(self._hush)
             self._hush = None
@@ -147,7 +147,7 @@ class Relay:
 
     def pass_on(self, octets: int, second: int, *, is_event: bool, now: float) -> None:
         """The packet in the buffer is the first of its stream, an event, or of another codec; its audio is in the leg's own by now."""
-        self._end_hush()
+        self.speak_up()
         if is_event:
             self._pass_event(octets, second, now)
             return
@@ -205,7 +205,7 @@ class Relay:
 
     def change(self, octets: int, now: float) -> bool:
         """Do to the audio in the buffer what must be done before it is passed on; False: it is not, or was in other packets."""
-        self._end_hush()
+        self.speak_up()
         host, listener = self._host, self.listener
         buffer = host.buffer
         timestamp, ssrc = _UNPACK(buffer)[3:]

@@ -8,6 +8,7 @@ from typing import Final
 
 from media import dtmf, tones
 from media.codecs.registry import CODECS
+from media.frame import SAMPLE_RATE
 
 log = logging.getLogger("media.legs.digits_out")
 
@@ -58,7 +59,7 @@ class DigitsOut:
         codec: str,
         ptime_ms: int,
         frame: int,
-        clock_rate: int,
+        clock_rate: int = SAMPLE_RATE,
     ) -> None:
         """Queue digits; letters that are none are left out.
 

@@ -35,6 +35,7 @@ class Host(Protocol):
     packets_received: int
     packets_sent: int
     packets_of_unknown_type: int
+    packets_of_noise: int
 
     def report(self, message: Report) -> None:
         """Tell the exchange."""

@@ -24,6 +24,10 @@ class Outlet(Protocol):
         """The packet in the worker's buffer is comfort noise that was agreed on (RFC 3389): nothing is said until audio comes again."""
         ...
 
+    def speak_up(self) -> None:
+        """No noise any more, whether or not something is said: nothing is taken from there for a while."""
+        ...
+
     def begin_key(self, digit: str, now: float) -> None:
         """A key went down, by an event (RFC 4733)."""
         ...

@@ -314,6 +314,7 @@ class Receiver:
             if self._outlet is not None:
                 self._outlet.leave_out(sequence_number)
             return
+        self._host.packets_of_noise += 1
         if not is_late:
             level = comfort_noise.parse(bytes(self._host.view[_HEADER_OCTETS:octets])).level
             if self.channels:
@@ -451,6 +452,10 @@ class Receiver:
             self._detector = dtmf.ToneDetector()  # else a key that sounds goes on, whatever else was described
         if not order.receives:
             self._source_ssrc = -1  # every packet takes the seldom path, which refuses it
+            for channel in self.channels:
+                channel.speak_up()
+            if self._outlet is not None:
+                self._outlet.speak_up()
 
     def close(self) -> None:
         """Nothing comes any more; a key that is down is over."""

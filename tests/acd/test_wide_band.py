@@ -1,5 +1,6 @@
 """Who has G.722 with whom: offered where it is listed, kept through a session, and not given to one side of a call alone."""
 
+import asyncio
 import contextlib
 
 import msgspec
@@ -130,5 +131,65 @@ async def test_a_caller_who_waits_for_a_carrier_gets_the_codec_that_the_carrier_
         await rung.answer()
         await call.answered()
         assert (codec(rung), codec(call)) == ("PCMA", "PCMA")
+        call.start_tone(440, 2.0)
+        await rung.hears_tone(440)
+
+
+async def test_a_caller_with_opus_alone_and_an_agent_with_a_law_alone_hear_each_other_and_their_keys(tmp_path):
+    """RFC 7587: listed nowhere, and taken rather than refuse the call; keys by the clock of each side (RFC 4733 §2.1)."""
+    async with (
+        running(tmp_path) as service,
+        agent(service, ("PCMA",)) as anna,
+        SyntheticPhone(service.address, user="+498955555", codecs=("opus",)) as caller,
+    ):
+        call = await caller.call("601")
+        rung = await anna.incoming()
+        assert offered(rung) == ["8", "0", "101"]
+        await rung.answer()
+        assert (codec(call), codec(rung)) == ("opus", "PCMA")
+        call.start_tone(440, 2.0)
+        await rung.hears_tone(440)
+        rung.start_tone(700, 2.0)
+        await call.hears_tone(700)
+        await call.hold()
+        await call.retrieve()
+        assert codec(call) == "opus"
+        for presses, hears, key in ((call, rung, "5"), (rung, call, "7")):
+            await presses.press(key)
+            async with asyncio.timeout(10):
+                while hears.digits != key:
+                    await hears.audio.wait_for(10, 5)
+        call.hang_up()
+        (entry,) = await service.cdrs()
+    assert {(leg.codec, leg.quality.mos is None) for leg in entry.cdr.legs} == {("opus", True), ("PCMA", False)}
+
+
+async def test_two_with_opus_have_it_where_phones_and_trunk_list_it(tmp_path):
+    async with (
+        running(tmp_path, lines(callers=("opus", "PCMA")), phone_codecs=("opus", "PCMA")) as service,
+        agent(service, ("opus", "PCMA")) as anna,
+        SyntheticPhone(service.address, user="+498955555", codecs=("opus", "PCMA")) as caller,
+    ):
+        call = await caller.call("601")
+        rung = await anna.incoming()
+        assert offered(rung) == ["111", "8", "101", "110"]
+        await rung.answer()
+        assert (codec(call), codec(rung)) == ("opus", "opus")
+        call.start_tone(440, 2.0)
+        await rung.hears_tone(440)
+
+
+async def test_comfort_noise_is_offered_where_it_is_listed_and_answered_where_it_is_offered(tmp_path):
+    """RFC 3389 §4: 13 beside what has a clock of 8000."""
+    async with (
+        running(tmp_path, phone_codecs=("PCMA", "CN")) as service,
+        agent(service, ("PCMA",)) as anna,
+        SyntheticPhone(service.address, user="+498955555", codecs=("PCMA", "CN")) as caller,
+    ):
+        call = await caller.call("601")
+        rung = await anna.incoming()
+        assert offered(rung) == ["8", "13", "101"]
+        await rung.answer()
+        assert (call.negotiated.comfort_noise, rung.negotiated.comfort_noise) == (13, 13)
         call.start_tone(440, 2.0)
         await rung.hears_tone(440)

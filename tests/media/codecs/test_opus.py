@@ -8,7 +8,11 @@ from hypothesis import strategies as st
 from media import tones
 from media.codecs import OPUS, PCMA, encoder_at, ticks_of
 from media.codecs.opus import Terms, terms
+from media.dtmf import EventReceiver
 from media.frame import level_dbfs
+from media.jitter_buffer import JitterStatistics
+from media.legs.overhearing import Overhearing
+from media.speaker import Speaker
 from tests.media.codecs.packets import packets_of
 
 SILENCE = np.zeros(320, dtype=np.int16)
@@ -172,6 +176,51 @@ def test_of_three_lost_packets_the_last_is_copied_and_the_others_are_made_up():
     assert level_dbfs(made[:320]) > -40
     assert level_dbfs(made[640:]) > -30
     assert decoder.decode(packets[23]).size == 320
+
+
+def packets_with_copies(said):
+    encoder = OPUS.encoder()
+    encoder.take_terms("useinbandfec=1")
+    encoder.expect_loss(0.3)
+    return packets_of(OPUS, said, encoder_at(OPUS, 8000, encoder))
+
+
+LOST = {20, 30, 31}
+
+
+def test_in_a_mix_what_is_lost_is_heard_from_the_packet_behind_it():
+    """Jitter buffer and decoder together: nobody hears a hole, and of the packet that has a copy nearly what was in it."""
+    said = voice(1.0)
+    packets, statistics = packets_with_copies(said), JitterStatistics()
+    speaker = Speaker(bytearray(2048), EventReceiver(), OPUS, 8000, lambda *_: None, conceals=True, statistics=statistics)
+    heard = []
+    for number, packet in enumerate(packets):
+        if number not in LOST:
+            speaker.put(number, 960 * number, packet, 0.0)
+        frame = speaker.frame()
+        if frame is not None:
+            heard.append(frame)
+    decoder = OPUS.decoder_at(8000)
+    whole = [decoder.decode(packet) for packet in packets]
+    assert statistics.concealed == 3
+    assert min(level_dbfs(frame) for frame in heard[5:]) > -45
+    assert distance(heard[20], whole[20]) < -6
+    assert np.array_equal(heard[10], whole[10])
+
+
+def test_in_a_recording_it_lies_in_its_place_and_what_comes_late_finds_it_taken():
+    said = voice(1.0)
+    packets, overhearing = packets_with_copies(said), Overhearing(OPUS)
+    line = np.zeros(8000, dtype=np.int16)
+    for number, packet in enumerate(packets):
+        if number not in LOST:
+            timestamp, audio = overhearing.hear(number + 65_500 & 0xFFFF, 960 * number + 0xFFFFF000 & 0xFFFFFFFF, packet)
+            at = (timestamp - 0xFFFFF000 & 0xFFFFFFFF) // 6
+            line[at : at + audio.size] = audio
+    assert min(level_dbfs(line[at : at + 160]) for at in range(800, 8000, 160)) > -45
+    assert overhearing.hear(65_530, 960 * 30 + 0xFFFFF000 & 0xFFFFFFFF, packets[30])[1].size == 0
+    overhearing.begin_stream()
+    assert overhearing.hear(7, 5, packets[0])[0] == 5
 
 
 @pytest.mark.parametrize("rate", [8000, 16_000, 48_000])

@@ -8,6 +8,7 @@ the other WebSockets.
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -17,7 +18,7 @@ from starlette.types import Message
 from acd.core.errors import UnknownName
 from api.contract.sockets import FORBIDDEN, HEARTBEAT_S, TRY_AGAIN_LATER, UNAUTHENTICATED
 from api.edge.origin import may_open
-from api.errors import Conflict, Forbidden, NotFound, Problem, Unauthenticated, of, responses
+from api.errors import Conflict, Forbidden, NotFound, Problem, TooMany, Unauthenticated, Unavailable, of, responses, unavailable
 from api.identity import Principal, principal_of
 from api.services import ServePage
 from api.shared import services, shared
@@ -27,6 +28,7 @@ from api.telephony.permissions import DESK_WRITE, WritesDesk
 from api.telephony.schemas import PhonePassTold
 from api.telephony.stream import REASON_OCTETS, RoleChanged, close_until_later, offered, record_opened, same_view, token_of
 
+log = logging.getLogger(__name__)
 router = APIRouter(prefix="/api/v1", tags=["telephony"])
 
 SUBPROTOCOL = "sip"
@@ -126,13 +128,13 @@ async def _turn_away(socket: WebSocket, code: int, reason: str) -> None:
 async def _serve(socket: WebSocket, entered: Principal, serve_page: ServePage) -> None:
     """Until the page goes, the exchange ends it, or the session does.
 
-    Raises: Unauthenticated, RoleChanged, UnknownName, and what an outage raises: it is still to be closed.
+    Raises: Unauthenticated, Forbidden, RoleChanged, UnknownName: it is still to be closed.
     """
 
     async def send(message: Message) -> None:
         try:
             await socket.send(message)
-        except WebSocketDisconnect as error:
+        except (WebSocketDisconnect, RuntimeError) as error:  # the server has ended it, and has not said so yet
             raise ConnectionError("the WebSocket is gone") from error
 
     assert entered.tenant is not None
@@ -151,11 +153,19 @@ async def _serve(socket: WebSocket, entered: Principal, serve_page: ServePage) -
 
 
 async def _watch(socket: WebSocket, entered: Principal) -> None:
-    """Look at the session as often as other WebSockets do.
+    """Look at the session as often as other WebSockets do. Where nobody can say how it stands (a database is away, others wait for their
+    turn) the phone stays: a call needs neither.
 
-    Raises: Unauthenticated, RoleChanged, and what an outage raises.
+    Raises: Unauthenticated, Forbidden, RoleChanged
     """
     while True:
         await asyncio.sleep(HEARTBEAT_S)
-        if not same_view(await _principal(socket), entered):
+        try:
+            principal = await _principal(socket)
+        except Exception as error:
+            if not isinstance(error, TooMany | Unavailable) and unavailable(error) is None:
+                raise
+            log.debug("= phone of %s stays, its session cannot be looked at: %s", entered.name, error)
+            continue
+        if not same_view(principal, entered):
             raise RoleChanged

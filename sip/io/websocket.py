@@ -157,7 +157,10 @@ class WebSockets:
         if self._is_leaving or self._is_closed or len(self._open) >= MAX_CONNECTIONS:
             await self._refuse(scope, send, 503, "There is no room now: come again.")
             return
-        await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL})
+        try:
+            await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL})
+        except OSError:  # it has gone already
+            return
         connection = WebSocketConnection(self, self._local(scope), self._remote(scope), opened_by)
         self._open[connection.flow.remote] = connection
         self.opened += 1

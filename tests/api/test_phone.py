@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from acd.core.errors import UnknownName
 from acd.core.ids import AgentId, TenantId
 from api.edge.origin import may_open, origin
+from api.errors import TooMany, Unavailable
 from api.telephony import phone
 from sip.config import UserAgentConfig
 from sip.io.driver import SipEndpoint
@@ -191,6 +193,26 @@ class TestSession:
         other.say(OPTIONS)
         assert (await other.hears()).startswith("SIP/2.0 200 ")
         await other.socket.close()
+
+    async def test_it_stays_while_nobody_can_say_how_the_session_stands(self, phones: Phones, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(phone, "HEARTBEAT_S", 0.001)
+        looked = asyncio.Queue[None]()
+        errors = itertools.cycle((TooMany("others wait", 1), Unavailable("the database is away"), ConnectionRefusedError()))
+        wire = await phones.open()
+
+        async def away(*_: Any) -> Any:
+            looked.put_nowait(None)
+            raise next(errors)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(phone, "principal_of", away)
+            async with asyncio.timeout(5):
+                for _ in range(4):
+                    await looked.get()
+            wire.say(OPTIONS)
+            assert (await wire.hears()).startswith("SIP/2.0 200 ")
+        assert (await phones.service.call("POST", "logout", "anna")).status_code == 204
+        assert await phones.closing(wire) == 4401
 
     @pytest.mark.parametrize("what", ["expired", "password", "role"])
     async def test_and_when_it_is_no_more_what_it_was(self, phones: Phones, what: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -184,6 +184,9 @@ class TestRefusals:
         }
 
     async def test_a_client_that_leaves_in_the_middle_of_the_handshake_leaves_nothing(self, house):
+        gone = house.open()
+        gone.is_gone = True
+        await gone.ended()
         wire = house.open()
         wire.serving.cancel()
         await asyncio.wait({wire.serving})

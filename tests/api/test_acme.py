@@ -243,13 +243,11 @@ async def test_a_stop_does_not_wait_for_the_authority(tmp_path):
     ours.start()
     async with silent:
         keeping = asyncio.create_task(ours.keep())
-        while not (tmp_path / "acme" / ACCOUNT).exists():
+        while not held:
             await asyncio.sleep(0.01)
         keeping.cancel()
         async with asyncio.timeout(5):
             await asyncio.gather(keeping, return_exceptions=True)
-        while not held:
-            await asyncio.sleep(0.01)
         for writer in held:
             writer.close()
             await writer.wait_closed()

@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 ACCOUNT: Final = "account.pem"
 TRIES: Final = "tries.json"
+_SUGGESTION_AGAIN_S: Final = 6 * 3600.0
+"""RFC 9773 §4.3.3: after a failure."""
 
 T = TypeVar("T")
 
@@ -59,7 +61,6 @@ class Keeper:
         Args:
             now: Unix seconds.
         Returns: whether there is another one.
-        Raises: OSError: the folder cannot be written.
         """
         judged = await asyncio.to_thread(self._judged)
         if self._tries is None:
@@ -84,15 +85,15 @@ class Keeper:
     async def _ask_when(self, now: float) -> None:
         from api.https.authority import Refused, suggested  # noqa: PLC0415 - half a second, and 10 MiB, of those who need it
 
+        self._suggestion_again_at = now + _SUGGESTION_AGAIN_S  # whatever comes of it
         certificate = await asyncio.to_thread(self._file.read_bytes)
         try:
             found, again_at = await _aside(lambda: suggested(self._asking(), certificate))
         except Refused as error:
             log.info("= ACME: the authority does not say when to renew: %s", error)
-            again_at = now + 6 * 3600.0
-        else:
-            # What was drawn from the window once stands, unless the window has moved before it (RFC 9773 §4.2).
-            self._suggested_at = found if self._suggested_at is None or found is None else min(found, self._suggested_at)
+            return
+        # What was drawn from the window once stands, unless the window has moved before it (RFC 9773 §4.2).
+        self._suggested_at = found if self._suggested_at is None or found is None else min(found, self._suggested_at)
         self._suggestion_again_at = max(again_at, now + 60.0)
 
     async def _renew(self, tries: Tries, now: float) -> bool:
@@ -103,14 +104,12 @@ class Keeper:
             account = await asyncio.to_thread(self._account)
             made = await _aside(lambda: obtain(self._asking(), account, self._answers))
             judged = await asyncio.to_thread(self._kept, made, now)
-        except (Refused, Unusable) as error:
-            self._tries = tries.failed(self._asked, now)
-            self.failures += 1
-            self.trouble = str(error)
-            self.next_at = self._tries.again_at(self._asked)
-            await asyncio.to_thread(self._write_tries)
-            minutes = round((self.next_at - now) / 60)
-            log.error("! ACME: no certificate, and it is asked for again in %d minutes: %s", minutes, error)  # noqa: TRY400
+        except (Refused, Unusable, OSError) as error:
+            await self._failed(tries, now, str(error))
+            return False
+        except Exception as error:  # nobody is asked again at once, whatever it was
+            log.exception("! ACME")
+            await self._failed(tries, now, f"{type(error).__name__}: {error}")
             return False
         self._tries, self.trouble = Tries(), ""
         self._suggested_at, self._suggestion_again_at = None, float("-inf")
@@ -119,6 +118,16 @@ class Keeper:
         await asyncio.to_thread(self._write_tries)
         log.info("< ACME: a certificate for %s, until %s; it is renewed about %s", judged.names, day(judged.expires_at), day(self.next_at))
         return True
+
+    async def _failed(self, tries: Tries, now: float, why: str) -> None:
+        self._tries, self.trouble = tries.failed(self._asked, now), why
+        self.failures += 1
+        self.next_at = self._tries.again_at(self._asked)
+        log.error("! ACME: no certificate, and it is asked for again in %d minutes: %s", round((self.next_at - now) / 60), why)
+        try:
+            await asyncio.to_thread(self._write_tries)
+        except OSError as error:
+            log.error("! ACME: that it failed is known until a restart only: %s", error)  # noqa: TRY400 - the text says where
 
     def _kept(self, made: bytes, now: float) -> Judged:
         """Look at what has come before it takes the place of what was there.
@@ -159,7 +168,7 @@ class Keeper:
             return msgspec.json.decode((self._folder / TRIES).read_bytes(), type=Tries)
         except FileNotFoundError:
             return Tries()
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, OSError) as error:
             log.warning("! ACME: %s cannot be read and is forgotten: %s", self._folder / TRIES, error)
             return Tries()
 

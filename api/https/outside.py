@@ -71,7 +71,7 @@ class OutsideTls:
             await self._app(scope, receive, self._strict(scope, send))
         elif scope["type"] == "http" and scope["path"].startswith(CHALLENGES):
             await SafeHeaders(self._answer_challenge)(scope, receive, send)
-        elif self._is_near(lease.source):
+        elif self._is_near(lease.source, (scope.get("server") or ("",))[0]):
             await self._app(scope, receive, send)
         else:
             await SafeHeaders(self._send_on)(scope, receive, send)
@@ -81,8 +81,9 @@ class OutsideTls:
         response = PlainTextResponse(found) if found is not None else PlainTextResponse("There is no such challenge.\n", 404)
         await response(scope, receive, send)
 
-    def _is_near(self, source: str) -> bool:
-        return is_loopback(source) or is_within(source, self._proxies)
+    def _is_near(self, source: str, ours: str) -> bool:
+        """From this machine, also by its own address outside, or from a proxy."""
+        return is_loopback(source) or source == ours or is_within(source, self._proxies)
 
     def _strict(self, scope: Scope, send: Send) -> Send:
         headers = Headers(scope=scope)

@@ -76,7 +76,7 @@ class Wire:
 
     async def close(self) -> None:
         self.writer.close()
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(OSError):  # under TLS also that what still came was not taken
             await self.writer.wait_closed()
 
 

@@ -24,6 +24,7 @@ from api.https.renewal import FIRST_AGAIN_S, MOST_AGAIN_S, Tries, renewed_at
 from tests.api.pebble import Pebble, needs_pebble, pebble
 from tests.api.serving import Served, serving
 from tests.api.test_https import anything, asked, hello
+from tests.certificates import Authority
 from tests.ports import free_port
 
 NAME = "acd.fernamt.test"
@@ -180,16 +181,73 @@ def test_it_is_renewed_at_two_thirds_or_when_the_authority_says():
     assert renewed_at(0, 90 * DAY_S, 95 * DAY_S) == pytest.approx(81 * DAY_S)
 
 
+async def test_a_folder_that_cannot_be_written_does_not_have_the_authority_asked_again_and_again(tmp_path, caplog):
+    (tmp_path / "acme").write_text("in the way")
+    ours = Https(Settings(data=tmp_path, http=Http(tls="acme", acme_domains=(NAME,), acme_directory="https://127.0.0.1:9/dir")))
+    ours.start()
+    for _ in range(2):
+        await ours.look()
+        assert ours.figures()["fernamt_acme_failures_total"] == 1
+    assert ours.told().trouble is not None
+    assert "known until a restart only" in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+async def test_a_fault_of_the_library_does_not_have_the_authority_asked_again_and_again(tmp_path, monkeypatch):
+    def break_down(*_: object) -> None:
+        raise AttributeError("ours")
+
+    monkeypatch.setattr("api.https.authority.obtain", break_down)
+    ours = Https(Settings(data=tmp_path, http=Http(tls="acme", acme_domains=(NAME,), acme_directory="https://127.0.0.1:9/dir")))
+    ours.start()
+    for _ in range(2):
+        await ours.look()
+        assert ours.figures()["fernamt_acme_failures_total"] == 1
+    assert ours.told().trouble == "AttributeError: ours"
+
+
+async def test_what_the_authority_suggests_is_heeded_and_not_asked_for_at_each_look(tmp_path, monkeypatch):
+    """RFC 9773 §4.2."""
+    folder = tmp_path / "acme"
+    folder.mkdir()
+    Authority(tmp_path).issue(NAME, days=80).rename(folder / "certificate.pem")
+    clock, questions = Clock(), list[float]()
+
+    def suggests(*_: object) -> tuple[float, float]:
+        questions.append(clock())
+        return clock() + 20 * DAY_S, clock() + DAY_S
+
+    monkeypatch.setattr("api.https.authority.suggested", suggests)
+    ours = Https(Settings(data=tmp_path, http=Http(tls="acme", acme_domains=(NAME,), acme_directory="https://127.0.0.1:9/dir")), clock)
+    ours.start()
+    assert ours.keeper is not None
+    for _ in range(2):
+        await ours.look()
+    assert len(questions) == 1
+    assert ours.keeper.next_at == pytest.approx(clock() + 20 * DAY_S, abs=60)
+    clock.ahead = DAY_S + 60
+    await ours.look()
+    assert len(questions) == 2
+    assert ours.keeper.next_at == pytest.approx(clock() + 19 * DAY_S, abs=120)
+    clock.ahead = 20 * DAY_S + 120
+    await ours.look()
+    assert ours.figures()["fernamt_acme_failures_total"] == 1
+
+
 async def test_a_stop_does_not_wait_for_the_authority(tmp_path):
     """One that takes the connection and says nothing."""
-    silent = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
+    held: list[asyncio.StreamWriter] = []
+    silent = await asyncio.start_server(lambda _, writer: held.append(writer), "127.0.0.1", 0)
     directory = f"https://127.0.0.1:{silent.sockets[0].getsockname()[1]}/dir"
     ours = Https(Settings(data=tmp_path, http=Http(tls="acme", acme_domains=(NAME,), acme_directory=directory)))
     ours.start()
     async with silent:
         keeping = asyncio.create_task(ours.keep())
-        while not (tmp_path / "acme" / ACCOUNT).exists():
+        while not held:
             await asyncio.sleep(0.01)
         keeping.cancel()
         async with asyncio.timeout(5):
             await asyncio.gather(keeping, return_exceptions=True)
+        for writer in held:
+            writer.close()
+            await writer.wait_closed()

@@ -13,7 +13,7 @@ import stat
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from websockets.asyncio.client import connect
@@ -267,6 +267,68 @@ async def test_who_says_nothing_is_closed_and_has_counted_among_the_strangers(tm
             assert await third.ended() == b""
         assert ours.listener.failures["timeout"] >= 1
     assert "no handshake in time" in caplog.text
+
+
+LETTERS = bytes(range(256)) * 16_384
+"""More than all buffers on the way hold."""
+
+
+async def at_length(_scope: Any, receive: Callable[[], Any], send: Callable[[Any], Any]) -> None:
+    """Takes all that comes, and gives much."""
+    taken = 0
+    while (message := await receive())["type"] == "http.request":
+        taken += len(message["body"])
+        if not message["more_body"]:
+            break
+    await send(
+        {
+            "type": "http.response.start",
+            "status": 200,
+            "headers": [(b"content-length", str(len(LETTERS)).encode()), (b"taken", str(taken).encode())],
+        }
+    )
+    for begin in range(0, len(LETTERS), 100_000):
+        await send({"type": "http.response.body", "body": LETTERS[begin : begin + 100_000], "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def test_much_is_taken_and_given_whole(tmp_path, authority):
+    async with serving(at_length, https=with_files(tmp_path, authority.issue(NAME))) as served:
+        wire = await served.connect(tls=trusting(authority), name=NAME)
+        for _ in range(2):
+            await wire.request("POST", "/", f"Content-Length: {len(LETTERS)}", body=LETTERS)
+            reply = await wire.reply()
+            assert reply.body == LETTERS
+            assert reply.headers["taken"] == str(len(LETTERS))
+
+
+async def without_end(_scope: Any, _receive: Callable[[], Any], send: Callable[[Any], Any]) -> None:
+    """A hundred MiB, which no buffer of a kernel holds."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    for _ in range(25):
+        await send({"type": "http.response.body", "body": LETTERS, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def test_who_takes_nothing_is_cut_off(tmp_path, authority):
+    ours = with_files(tmp_path, authority.issue(NAME))
+    async with serving(without_end, Patience(stalled_s=0.2), https=ours) as served:
+        wire = await served.connect(tls=trusting(authority), name=NAME)
+        cast("asyncio.Transport", wire.writer.transport).pause_reading()
+        await wire.request("GET", "/")
+        async with asyncio.timeout(10):
+            while served.connections.open:
+                await asyncio.sleep(0.01)
+        assert served.connections.refused["stalled"] == 1
+
+
+async def test_who_is_too_slow_is_told_so_under_tls_too(tmp_path, authority):
+    ours = with_files(tmp_path, authority.issue(NAME))
+    async with serving(hello, Patience(head_s=0.3), https=ours) as served:
+        wire = await served.connect(tls=trusting(authority), name=NAME)
+        await wire.send(b"GET / HTTP/1.1\r\nHo")
+        assert (await wire.reply()).status == 408
+        assert served.connections.refused["slow_head"] == 1
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion")

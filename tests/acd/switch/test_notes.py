@@ -51,6 +51,18 @@ def encrypted() -> SwitchLeg:
     return leg
 
 
+def shaken() -> SwitchLeg:
+    """With who shook hands: a hold after a restart is of the same association."""
+    leg = answered()
+    terms = SrtpTerms(SrtpUse.DTLS, bytes)
+    here = msgspec.structs.replace(PORTS, fingerprint=f"sha-256 {':'.join(['0A'] * 32)}")
+    ours = offer(here, ("PCMA", "PCMU"), 7, srtp=terms)
+    theirs, _ = answer(ours, msgspec.structs.replace(here, rtp_port=30000, rtcp_port=30001), ("PCMA",), 9, srtp=terms)
+    leg.local, leg.plan, leg.srtp = ours, agreed(ours, theirs.to_bytes()), SrtpUse.DTLS
+    assert leg.plan.audio.dtls is not None
+    return leg
+
+
 def ringing() -> SwitchLeg:
     leg = SwitchLeg("c.2", "c", "t", Phase.ORIGINATING, peer="192.0.2.7")
     leg.branches = {"c.2/1": True, "c.2/2": False}
@@ -90,7 +102,7 @@ def fields(leg: SwitchLeg) -> dict:
     return {name: getattr(leg, name) for name in SwitchLeg.__dataclass_fields__ if name not in NOT_NOTED}
 
 
-@pytest.mark.parametrize("made", [answered, encrypted, page, ringing, ringing_at_a_page, arrived])
+@pytest.mark.parametrize("made", [answered, encrypted, shaken, page, ringing, ringing_at_a_page, arrived])
 def test_what_was_noted_is_found(made):
     leg = made()
     sessions = [leg.session] if leg.session is not None else list(leg.branches)

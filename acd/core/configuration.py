@@ -369,6 +369,15 @@ class FeatureCodes(_Value, frozen=True, kw_only=True):
         return {name: code for name in self.__struct_fields__ if (code := getattr(self, name))}
 
 
+class Pages(_Value, frozen=True, kw_only=True):
+    """What the exchange expects of phones that are browsers' pages (docs/pages.md)."""
+
+    answer_within_s: float = 0.8
+    """A page that is asked before an offer, and whose code has not answered within this time, is offered nothing; 0: none is asked."""
+    take_back_s: float = 20.0
+    """So long an agent whose page died in a call may take the call back."""
+
+
 class TenantConfiguration(_Value, frozen=True, kw_only=True):
     tenant: TenantId
     agents: tuple[Agent, ...] = ()
@@ -393,6 +402,7 @@ class TenantConfiguration(_Value, frozen=True, kw_only=True):
     """Of channels that are otherwise than `acd.core.channel_kinds` has them."""
     zone: Zone = Zone()
     """Its midnights divide the figures of the days."""
+    pages: Pages = Pages()
 
     def problems(self, people: tuple[Agent, ...] | None = None) -> list[str]:
         """Every reference that leads nowhere and every figure out of range, one sentence each; empty when all is well.
@@ -443,6 +453,7 @@ def _problems(configuration: TenantConfiguration, people: tuple[Agent, ...]) -> 
         if line.members and not agents.issuperset(line.members):
             problems.extend(f"queue {line.id} has the unknown member {member}" for member in line.members if member not in agents)
     problems.extend(capacity_problems("the tenant", configuration.capacity))
+    problems.extend(page_problems(configuration.pages))
     problems.extend(problems_of_people(configuration, people))
     problems.extend(problems_of_names(configuration))
     problems.extend(feature_code_problems(configuration))
@@ -462,6 +473,16 @@ def _problems(configuration: TenantConfiguration, people: tuple[Agent, ...]) -> 
         if key not in menu.options
     )
     return problems
+
+
+def page_problems(pages: Pages) -> list[str]:
+    """What is wrong with what is expected of pages."""
+    limits = {"answer_within_s": 5.0, "take_back_s": 600.0}
+    return [
+        f"pages.{name} is {value:g}; it is 0 to {most:g} s"
+        for name, most in limits.items()
+        if not 0 <= (value := getattr(pages, name)) <= most
+    ]
 
 
 def problems_of_people(configuration: TenantConfiguration, people: Iterable[Agent]) -> list[str]:

@@ -245,6 +245,7 @@ _FACTS: dict[type, Callable[[Step, Any], None]] = {
     inp.DeviceRegistered: operation.device_registered,
     inp.DeviceUnregistered: operation.device_unregistered,
     inp.DeviceProbed: operation.device_probed,
+    inp.PageAnswered: operation.page_answered,
     inp.TrunkChanged: operation.trunk_changed,
 }
 _ACT = _COMMANDS | _FACTS

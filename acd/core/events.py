@@ -13,7 +13,21 @@ import msgspec
 
 from acd.core.configuration import SkillRequirement, TenantConfiguration
 from acd.core.configuration_changes import Change
-from acd.core.ids import AgentId, CallId, ContactId, EntryId, LegId, MenuId, OfferId, PlayId, QueueId, RecordingId, SiteId, TrunkId
+from acd.core.ids import (
+    AgentId,
+    CallId,
+    ContactId,
+    EntryId,
+    LegId,
+    MenuId,
+    OfferId,
+    PlayId,
+    QuestionId,
+    QueueId,
+    RecordingId,
+    SiteId,
+    TrunkId,
+)
 from acd.core.inputs import SupervisionMode
 from acd.core.personal import CustomerQuote, CustomerText, StaffText
 
@@ -29,6 +43,8 @@ ForwardReason = Literal[
 ]
 """Why a call is sent on to another number."""
 QueueOutcome = Literal["answered", "abandoned", "overflowed", "exited", "closed", "withdrawn"]
+QuestionOutcome = Literal["answered", "unanswered", "withdrawn"]
+"""What came of asking a page before an offer; `withdrawn`: the contact does not wait any more, or the exchange has started anew."""
 
 
 class _Event(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
@@ -584,6 +600,36 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     """Whoever chose, where no rule did: an agent who picked the contact (`agent:anna`), or the supervisor who gave it away."""
 
 
+class PagesAsked(_Event, frozen=True, kw_only=True):
+    """Before a contact is offered to agents whose phones are pages alone, these are asked whether they are there; the contact keeps its
+    place and they are kept for it. `PageAskedEnded` follows for each, then routing looks at the contact anew.
+    """
+
+    question: QuestionId
+    contact: ContactId
+    entry: EntryId
+    queue: QueueId
+    agents: tuple[AgentId, ...]
+    until: float
+    """Epoch seconds: who has not answered by then does not answer."""
+    rule: str | None = None
+    """Of a choice that a person made (`Decision.rule`): the contact is offered to this agent if its page answers."""
+    by: StaffText | None = None
+    """Who made it."""
+
+
+class PageAskedEnded(_Event, frozen=True, kw_only=True):
+    """One agent's part of a question is over."""
+
+    question: QuestionId
+    contact: ContactId
+    agent: AgentId
+    outcome: QuestionOutcome
+    page: StaffText | None = None
+    """The contact that has answered."""
+    round_trip_ms: float | None = None
+
+
 class OfferMade(_Event, frozen=True, kw_only=True):
     """A queued contact is offered to the agents that the decision has chosen."""
 
@@ -734,6 +780,8 @@ class DeviceBound(_Event, frozen=True, kw_only=True):
     expires_at: float
     flow: StaffText
     user_agent: StaffText | None = None
+    is_page: bool = False
+    """A browser's page is behind it."""
 
 
 class DeviceUnbound(_Event, frozen=True, kw_only=True):
@@ -885,6 +933,8 @@ Event = (
     | QueueClosed
     | QueueFilled
     | QueueDrained
+    | PagesAsked
+    | PageAskedEnded
     | OfferMade
     | OfferEnded
     | AgentLoggedOn

@@ -12,7 +12,7 @@ import msgspec
 
 from acd.core.configuration import SkillRequirement, Target, TenantConfiguration
 from acd.core.configuration_changes import Change
-from acd.core.ids import AgentId, CallId, ContactId, LegId, OfferId, PlayId, QueueId, RecordingId, TrunkId
+from acd.core.ids import AgentId, CallId, ContactId, LegId, OfferId, PlayId, QuestionId, QueueId, RecordingId, TrunkId
 from acd.core.personal import CustomerQuote, CustomerText, StaffText
 
 
@@ -302,6 +302,8 @@ class DeviceRegistered(_Input, frozen=True, kw_only=True):
     flow: StaffText = ""
     """Where requests to this contact are sent, in the shell's own notation: kept so that registrations survive a restart."""
     user_agent: StaffText | None = None
+    is_page: bool = False
+    """A browser's page is behind it (its flow is a WebSocket): it is asked whether it is there before a call is offered to it."""
 
 
 class DeviceUnregistered(_Input, frozen=True, kw_only=True):
@@ -317,6 +319,21 @@ class DeviceProbed(_Input, frozen=True, kw_only=True):
     contact: StaffText
     answers: bool
     detail: StaffText | None = None
+
+
+class PageAnswered(_Input, frozen=True, kw_only=True):
+    """What came of `AskPage` at one agent: the code of one of its pages has answered, or none can be asked any more.
+
+    That nothing was heard in time need not be told: the exchange has a deadline of its own. An answer that comes later than that still
+    says that the page is there.
+    """
+
+    question: QuestionId
+    agent: AgentId
+    answered: bool
+    contact: StaffText | None = None
+    """The contact whose page has answered."""
+    round_trip_ms: float | None = None
 
 
 class TrunkChanged(_Input, frozen=True, kw_only=True):
@@ -571,6 +588,7 @@ Fact = (
     | DeviceRegistered
     | DeviceUnregistered
     | DeviceProbed
+    | PageAnswered
     | TrunkChanged
 )
 Command = (

@@ -95,7 +95,8 @@ class LiveAgent(_Value, frozen=True, kw_only=True):
     since: float
     """Since when the wish, `state`, is what it is."""
     category: str
-    """logged_off, not_ready, busy, unregistered or free; with work always busy, whatever the agent wishes to be afterwards (`state`)."""
+    """logged_off, not_ready, busy, technically_not_ready, unregistered or free; with work always busy, whatever the agent wishes to be
+    afterwards (`state`)."""
     category_since: float | None
     """With work: since it is in its state; else since the last work ended or the wish changed, whichever is later. None for who is
     unregistered: when the phone went is not kept."""
@@ -112,6 +113,8 @@ class LiveAgent(_Value, frozen=True, kw_only=True):
     """Its phone is registered and gives no sign of life; the category is `unregistered` then too, since nothing rings there."""
     at: AgentId | None = None
     """It sits at the phone of this agent (hot desk); None: at its own."""
+    asked_for: ContactId | None = None
+    """Its phone is a page, which is asked whether it is there before this contact is offered to it: it counts as busy for that moment."""
 
 
 class LiveParty(_Value, frozen=True, kw_only=True):
@@ -276,7 +279,7 @@ def _queues(fold: Fold, now: float, today: bool) -> tuple[LiveQueue, ...]:
         occupied = sum(bool(fold.state.agents[agent].works) for agent in fit & fold.categories["not_ready"])
         busy = len(fit & fold.categories["busy"] - free) + occupied
         not_ready = len(fit & fold.categories["not_ready"]) - occupied
-        unregistered = len(fit & fold.categories["unregistered"] - free)
+        unregistered = len(fit & (fold.categories["unregistered"] | fold.categories["technically_not_ready"]) - free)
         handle_s = statistics.average_handle_time(tally)
         waiting = []
         for position, place in enumerate(fold.order.get(queue.id, ()), 1):
@@ -387,6 +390,7 @@ def _agents(fold: Fold, now: float) -> tuple[LiveAgent, ...]:
                 busy_today_s=tally.busy_s,
                 unreachable=_is_silent(fold, agent),
                 at=agent.at,
+                asked_for=fold.state.questions[agent.question].contact if agent.question is not None else None,
             )
         )
     return tuple(found)

@@ -116,6 +116,7 @@ class Switch:
             PriceRefused, DialRefused.
         pop: publishes a screen pop to one agent's desks; says whether anybody may hear it.
         silent: told of a trunk whose peer answered nothing at all.
+        ask_page: asks the pages of an agent's phone whether their code runs.
         silent_phone: the same of a registered contact, by address of record and URI.
         route: what requests over a trunk have to pass, nearest first: an outbound proxy, a Service-Route.
         user_of: who uses an agent's phone at the moment (hot desk).
@@ -138,6 +139,7 @@ class Switch:
         lookup: Lookup | None,
         silent: Callable[[TenantId, TrunkId], None],
         silent_phone: Callable[[str, Uri], None] = lambda _aor, _contact: None,
+        ask_page: Callable[[TenantId, ef.AskPage], None] = lambda _tenant, _effect: None,
         route: Callable[[TenantId, TrunkId], tuple[Uri, ...]] = lambda _tenant, _trunk: (),
         may_transfer: MayTransfer = lambda _tenant, _agent, _number: None,
         user_of: Callable[[TenantId, AgentId], AgentId] = lambda _tenant, agent: agent,
@@ -198,6 +200,7 @@ class Switch:
             ef.RecordParties: self.recordings.declare,
             ef.EndRecording: self.recordings.end,
             ef.EndDialog: self._end_dialog,
+            ef.AskPage: ask_page,
         }
         self._of_leg: Mapping[type, Callable[[SwitchLeg, Any], None]] = {
             ef.RingCaller: self._ring,

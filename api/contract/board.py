@@ -87,7 +87,8 @@ class LiveAgent(Public, frozen=True, kw_only=True):
     since: float
     """Since when the wish, `state`, is what it is."""
     category: str
-    """logged_off, not_ready, busy, unregistered or free; with work always busy, whatever the agent wishes to be afterwards (`state`)."""
+    """logged_off, not_ready, busy, technically_not_ready, unregistered or free; with work always busy, whatever the agent wishes to be
+    afterwards (`state`)."""
     category_since: float | None
     """With work: since it is in its state; else since the last work ended or the wish changed, whichever is later. Null for who is
     unregistered: when the phone went is not kept."""
@@ -104,6 +105,8 @@ class LiveAgent(Public, frozen=True, kw_only=True):
     """Its phone is registered and gives no sign of life; the category is `unregistered` then too, since nothing rings there."""
     at: str | None = None
     """It sits at the phone of this agent (hot desk); Null: at its own."""
+    asked_for: str | None = None
+    """Its phone is a page, which is asked whether it is there before this contact is offered to it: it counts as busy for that moment."""
 
 
 class LiveParty(Public, frozen=True, kw_only=True):

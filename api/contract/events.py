@@ -24,6 +24,7 @@ from api.contract.words import (
     MissReason,
     OfferOutcome,
     Purpose,
+    QuestionOutcome,
     QueueOutcome,
     SupervisionMode,
 )
@@ -585,6 +586,38 @@ class QueueDrained(_Event, frozen=True, kw_only=True):
     queue: str
 
 
+class PagesAsked(_Event, frozen=True, kw_only=True):
+    """Before a contact is offered to agents whose phones are browsers' pages, these are asked whether they are there; the contact keeps its
+    place and they are kept for it. `PageAskedEnded` follows for each.
+    """
+
+    question: str
+    contact: str
+    call: str | None = None
+    entry: str
+    queue: str
+    agents: tuple[str, ...]
+    until: float
+    """Epoch seconds: who has not answered by then does not answer."""
+    rule: str | None = None
+    """Of a choice that a person made: the contact is offered to this agent if its page answers."""
+    by: str | None = None
+    """Who made it."""
+
+
+class PageAskedEnded(_Event, frozen=True, kw_only=True):
+    """One agent's part of a question is over."""
+
+    question: str
+    contact: str
+    call: str | None = None
+    agent: str
+    outcome: QuestionOutcome
+    page: str | None = None
+    """The contact that has answered."""
+    round_trip_ms: float | None = None
+
+
 class OfferMade(_Event, frozen=True, kw_only=True):
     """A queued contact is offered to the agents that the decision has chosen."""
 
@@ -761,6 +794,8 @@ class DeviceBound(_Event, frozen=True, kw_only=True):
     expires_at: float
     flow: str
     user_agent: str | None = None
+    is_page: bool = False
+    """A browser's page is behind it."""
 
 
 class DeviceUnbound(_Event, frozen=True, kw_only=True):
@@ -904,6 +939,8 @@ _Kinds = (
     | QueueClosed
     | QueueFilled
     | QueueDrained
+    | PagesAsked
+    | PageAskedEnded
     | OfferMade
     | OfferEnded
     | AgentLoggedOn
@@ -997,6 +1034,8 @@ FROM_JOURNAL: Final[Mapping[type[ev.Event], type[Public] | None]] = {
     ev.QueueClosed: QueueClosed,
     ev.QueueFilled: QueueFilled,
     ev.QueueDrained: QueueDrained,
+    ev.PagesAsked: PagesAsked,
+    ev.PageAskedEnded: PageAskedEnded,
     ev.OfferMade: OfferMade,
     ev.OfferEnded: OfferEnded,
     ev.AgentLoggedOn: AgentLoggedOn,

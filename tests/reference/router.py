@@ -140,7 +140,8 @@ class Reference:
         return at + RETRY_PAUSE_S <= self.now and not others
 
     def could_do_more(self, person: Agent, channel: str) -> bool:
-        return self.has_room(person, channel, self.works(person))
+        asked = self.state.agents[person.id].question is not None  # its page is, for another contact
+        return not asked and self.has_room(person, channel, self.works(person))
 
     def not_awaited(self, person: Agent, channel: str) -> bool:
         """Work of this channel would not keep the agent from a better contact of another that it is awaited for."""

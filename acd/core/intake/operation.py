@@ -27,7 +27,7 @@ from acd.core.ids import AgentId, QueueId
 from acd.core.intake import facts
 from acd.core.machines import agent as agents
 from acd.core.machines import queue as queues
-from acd.core.steps import queueing
+from acd.core.steps import asking, queueing
 from acd.core.steps.clearing import clear_call, end_dialog
 from acd.core.steps.step import Step
 
@@ -122,6 +122,8 @@ def started(x: Step, fact: inp.ServiceStarted) -> None:
     for call in cut:
         clear_call(x, call, "restart")
     x.silent = False
+    for question in list(x.state.questions.values()):  # whoever was to bring the answer is gone
+        asking.withdrawn(x, question)
 
 
 def stopping(x: Step, _fact: inp.ServiceStopping) -> None:
@@ -150,7 +152,14 @@ def device_registered(x: Step, fact: inp.DeviceRegistered) -> None:
         x.drop(fact)
         return
     x.emit(
-        DeviceBound(agent=fact.agent, contact=fact.contact, expires_at=fact.expires_at, flow=fact.flow, user_agent=fact.user_agent),
+        DeviceBound(
+            agent=fact.agent,
+            contact=fact.contact,
+            expires_at=fact.expires_at,
+            flow=fact.flow,
+            user_agent=fact.user_agent,
+            is_page=fact.is_page,
+        ),
     )
 
 
@@ -171,6 +180,15 @@ def device_probed(x: Step, fact: inp.DeviceProbed) -> None:
         x.emit(DeviceReachable(agent=fact.agent, contact=fact.contact))
     else:
         x.emit(DeviceUnreachable(agent=fact.agent, contact=fact.contact, detail=fact.detail))
+
+
+def page_answered(x: Step, fact: inp.PageAnswered) -> None:
+    """What comes after the deadline decides nothing any more; that somebody is there is good to know."""
+    question, agent = x.state.questions.get(fact.question), x.state.agents.get(fact.agent)
+    if question is not None and fact.agent in question.open:
+        queueing.page_answered(x, question, fact)
+    elif agent is None or not fact.answered or fact.contact is None or not asking.answered_late(x, agent, fact.contact):
+        x.drop(fact)
 
 
 def trunk_changed(x: Step, fact: inp.TrunkChanged) -> None:

@@ -114,7 +114,7 @@ class _Round:
         return (
             capacity.at_once > 0
             and any(work.channel in capacity.not_during for work in known.works.values())
-            and (not CHANNELS[channel].needs_phone or self._fold.is_reachable(known))
+            and (not CHANNELS[channel].needs_phone or self._fold.not_rung(known) is None)
         )
 
     def with_bandwidth(self, agents: list[AgentId], channel: str) -> list[AgentId]:

@@ -9,11 +9,12 @@ A start after the service was not there moves less (docs/figures.md, 1 and 3): t
 |---|---|
 | calls, legs, their entries and offers, and deadlines (RING to RETRY, TIME_LIMIT, WARN) | gone: calls end with the last sign of life |
 | contacts of other channels, their entries: when they came, WAIT, RELAX | stay: the customer has waited all the while |
+| questions to pages, PAGE | gone: who was asked is asked anew |
 | offers of those: RING; work at them: `since` | move: nobody could take them, nobody worked at them |
 | after-call work: `since`, `until`, AFTER_CALL_WORK | move: what is left of it is due after the start |
 | what the figures measure (`move_statistics`) | moves: nobody talked, wrapped up or was idle |
 | an agent's `since`, `idle_since` | stay: a wish and a place among the idle are as old as they are, and all wait alike |
-| bindings, BINDING | stay: a phone counts its registration by its own clock |
+| bindings, their pages' answers, BINDING | stay: a phone counts its registration by its own clock |
 | HOURS, `day_ends_at` | stay: civil |
 | trunks' `since` | stay, until the trunk is looked at again |
 | `recordings`, `ended_legs` | stay: they say how old a thing is that is to be forgotten |
@@ -46,6 +47,8 @@ def move(state: s.State, by_s: float) -> None:
         entry.tried = {agent: at + by_s for agent, at in entry.tried.items()}
     for offer in state.offers.values():
         offer.made_at += by_s
+    for question in state.questions.values():
+        question.asked_at += by_s
     for agent in state.agents.values():
         _move_agent(agent, by_s)
     for trunk in state.trunks.values():
@@ -69,6 +72,7 @@ def _move_agent(agent: s.Agent, by_s: float) -> None:
     for binding in agent.bindings.values():
         binding.expires_at += by_s
         binding.unreachable_since = _moved(binding.unreachable_since, by_s)
+        binding.answered_at = _moved(binding.answered_at, by_s)
 
 
 def move_work(work: s.Work, by_s: float) -> None:

@@ -18,6 +18,7 @@ from acd.core.ids import (
     MenuId,
     OfferId,
     PlayId,
+    QuestionId,
     QueueId,
     RecordingId,
     SiteId,
@@ -154,6 +155,7 @@ class Contact(_Part, kw_only=True):
     """It cannot be offered at this moment: the customer is being told something that must come first (§ 201 StGB)."""
     subject: str | None = None
     text: str | None = None
+    questions_made: int = 0
 
 
 class Call(_Part, kw_only=True):
@@ -228,6 +230,21 @@ class Entry(_Part, kw_only=True):
     tried: dict[AgentId, float] = {}
     """Who did not take it, and when."""
     offer: OfferId | None = None
+    question: QuestionId | None = None
+    """The one that is asked of pages before it can be offered."""
+
+
+class Question(_Part, kw_only=True):
+    """What is asked of pages before an offer (`acd.core.steps.asking`)."""
+
+    id: QuestionId
+    contact: ContactId
+    entry: EntryId
+    asked_at: float
+    open: list[AgentId]
+    """Whose page has not answered yet."""
+    rule: str | None = None
+    by: str | None = None
 
 
 class Offer(_Part, kw_only=True):
@@ -266,6 +283,9 @@ class Binding(_Part, kw_only=True):
     unreachable_since: float | None = None
     """Since when nobody answers there."""
     detail: str | None = None
+    is_page: bool = False
+    answered_at: float | None = None
+    """When the code of a page has answered a question last."""
 
 
 class Agent(_Part, kw_only=True):
@@ -289,6 +309,8 @@ class Agent(_Part, kw_only=True):
     """The same, with whose conversation it wants to hear."""
     at: AgentId | None = None
     """It sits at the phone of this one (hot desk); None: at its own."""
+    question: QuestionId | None = None
+    """Its page is asked for the contact of this one, which it is kept for."""
 
 
 class Queue(_Part, kw_only=True):
@@ -337,3 +359,4 @@ class State(_Part, kw_only=True):
     """Legs that ended a short while ago: their quality still comes in."""
     timers: dict[str, float] = {}
     statistics: Statistics
+    questions: dict[QuestionId, Question] = {}

@@ -183,6 +183,10 @@ def configuration(rng: random.Random, version: int = 0) -> TenantConfiguration:
     )
 
 
+def rng_contact(rng: random.Random, agent_id: str) -> str:
+    return f"sip:{agent_id}" if rng.random() < 0.7 else f"sip:{agent_id}-desk"
+
+
 def altered(rng: random.Random, old: TenantConfiguration) -> TenantConfiguration:
     """One to three things are otherwise: renamed, refitted, moved, gone, new."""
     made = old
@@ -263,9 +267,13 @@ class Storm(Shell):
         self.last_step = Outcome([], [])
         self.keep_journal = False
         self.last: list[Entry] = []
+        self.asked = "never"
 
     def later(self, delay_s: float, fact: inp.Input) -> None:
         """Facts are drawn, not scheduled."""
+
+    def _ask_page(self, question: str, agent: str) -> None:
+        """It answers when that is drawn."""
 
     def _ring(self, leg: str, phone: Phone) -> None:
         assert phone is not None
@@ -410,7 +418,7 @@ class Storm(Shell):
                 assert all(kept.out(category) == anew.out(category) for category in routing.UNAVAILABLE)
         for entry in fold.state.entries.values():
             waiting = entries.Input.OFFERED in entries.TRANSITIONS[entry.state]
-            assert waiting == (entry.offer is None)
+            assert waiting == (entry.offer is None and entry.question is None)
 
     # ------------------------------------------------------------------ drawing
 
@@ -418,7 +426,7 @@ class Storm(Shell):
         self.give(inp.ServiceStarted())
         self.configure()
         for one in self.engine.state.configuration.agents:
-            self.give(inp.DeviceRegistered(agent=one.id, contact=f"sip:{one.id}", expires_at=self.now + 3600))
+            self.give(inp.DeviceRegistered(agent=one.id, contact=f"sip:{one.id}", expires_at=self.now + 3600, is_page=self.is_page(one.id)))
             self.give(inp.LogOn(agent=one.id, ready=self.rng.random() < 0.8))
 
     def configure(self) -> None:
@@ -487,6 +495,8 @@ class Storm(Shell):
         dice = rng.random()
         if self.restless and rng.random() < self.restless:
             self.configure()
+        elif (self.engine.state.questions and rng.random() < 0.4) or rng.random() < 0.005:
+            self.page_asked()
         elif rng.random() < self.mixed:
             self.contacts()
         elif dice < 0.12:
@@ -696,9 +706,32 @@ class Storm(Shell):
     def devices(self) -> None:
         agent_id = self.agent()
         if self.rng.random() < 0.85:
-            self.give(inp.DeviceRegistered(agent=agent_id, contact=f"sip:{agent_id}", expires_at=self.now + self.rng.choice((60, 3600))))
+            contact = f"sip:{agent_id}" if self.rng.random() < 0.8 else f"sip:{agent_id}-desk"
+            is_page = self.is_page(agent_id) and not contact.endswith("-desk")
+            expires_at = self.now + self.rng.choice((60, 3600))
+            self.give(inp.DeviceRegistered(agent=agent_id, contact=contact, expires_at=expires_at, is_page=is_page))
+        elif self.rng.random() < 0.5:
+            self.give(inp.DeviceUnregistered(agent=agent_id, contact=rng_contact(self.rng, agent_id)))
         else:
-            self.give(inp.DeviceUnregistered(agent=agent_id, contact=f"sip:{agent_id}"))
+            contact, answers = rng_contact(self.rng, agent_id), self.rng.random() < 0.7
+            self.give(inp.DeviceProbed(agent=agent_id, contact=contact, answers=answers))
+
+    @staticmethod
+    def is_page(agent_id: str) -> bool:
+        """Half of them have no other phone."""
+        return int(agent_id[1:]) % 2 == 0
+
+    def page_asked(self) -> None:
+        """One that was asked answers, or cannot; some of them late, or never asked."""
+        questions = list(self.engine.state.questions.values())
+        if questions and self.rng.random() < 0.9:
+            question = self.rng.choice(questions)
+            agent_id = self.rng.choice(question.open)
+            self.asked = question.id
+        else:
+            agent_id = self.agent()
+        answered = self.rng.random() < 0.8
+        self.give(inp.PageAnswered(question=self.asked, agent=agent_id, answered=answered, contact=f"sip:{agent_id}", round_trip_ms=12.0))
 
     def command(self) -> None:
         rng = self.rng
@@ -775,7 +808,7 @@ class Storm(Shell):
         self.give(inp.TimePassed())
         state = self.engine.state
         self.ledger.closed()
-        assert not any((state.calls, state.contacts, state.legs, state.entries, state.offers, state.lines))
+        assert not any((state.calls, state.contacts, state.legs, state.entries, state.offers, state.questions, state.lines))
         assert not any((self.legs, self.plays, self.bridges, self.recordings, self.paused))
         assert all(not one.works for one in state.agents.values())
         kinds = {timer.partition(" ")[0] for timer in state.timers}

@@ -47,6 +47,7 @@ NOBODYS = {
     "DeviceUnbound": {"why"},
     "LegCleared": {"cause"},
     "OfferEnded": {"detail"},
+    "PagesAsked": {"rule"},
     "QueueLeft": {"detail"},
     "Reconciled": {"reason"},
     "ReferralFailed": {"cause"},

@@ -42,7 +42,7 @@ KEEP_ENDED_LEGS_S: Final = 120.0
 KEEP_RECORDINGS_S: Final = 86400.0
 
 FREE: Final = "free"
-CATEGORIES: Final = ("logged_off", "not_ready", "busy", "unregistered", FREE)
+CATEGORIES: Final = ("logged_off", "not_ready", "busy", "technically_not_ready", "unregistered", FREE)
 """Everybody configured is in exactly one for each channel; the first that applies."""
 
 CHANGES_KEPT: Final = 4096
@@ -150,6 +150,23 @@ class Indexes:
             return agent.bindings if agent.id not in self.index.guests else {}
         owner = self.state.agents.get(agent.at)
         return owner.bindings if owner is not None else {}
+
+    def pages_of(self, agent: s.Agent) -> list[s.Binding]:
+        """The browsers' pages that the agent is reached at, if it is reached at nothing else; else none."""
+        configured = self.index.agents.get(agent.id)
+        phone = self.index.phone_of(configured) if configured is not None else None
+        if phone is None or phone.trunk is not None:
+            return []
+        bindings = list(self.bindings_of(agent).values())
+        return bindings if all(one.is_page for one in bindings) else []
+
+    def not_rung(self, agent: s.Agent) -> str | None:
+        """Why nothing that needs a phone is offered to this agent: its page, or the line that it is on, is no good at the moment, or there
+        is nothing that could be rung.
+        """
+        if self.is_reachable(agent):
+            return None
+        return "technically_not_ready" if self.pages_of(agent) else "unregistered"
 
     @property
     def is_at_work(self) -> bool:
@@ -414,11 +431,9 @@ class Indexes:
             return "logged_off"
         if agent.state not in agents.WILLING:
             return "not_ready"
-        if not capacity.has_room(self.index.capacity_of(agent.id, channel), agent.works.values(), channel):
+        if agent.question is not None or not capacity.has_room(self.index.capacity_of(agent.id, channel), agent.works.values(), channel):
             return "busy"
-        if CHANNELS[channel].needs_phone and not self.is_reachable(agent):
-            return "unregistered"
-        return FREE
+        return (self.not_rung(agent) or FREE) if CHANNELS[channel].needs_phone else FREE
 
     def categorise(self, agent: s.Agent) -> None:
         """Look anew at what the agent could be given."""

@@ -28,7 +28,7 @@ def channel_released(fold: Indexes, event: ev.ChannelReleased, _now: float) -> N
 def device_bound(fold: Indexes, event: ev.DeviceBound, _now: float) -> None:
     agent = fold.state.agents[event.agent]
     agent.bindings[event.contact] = s.Binding(
-        contact=event.contact, expires_at=float(event.expires_at), flow=event.flow, user_agent=event.user_agent
+        contact=event.contact, expires_at=float(event.expires_at), flow=event.flow, user_agent=event.user_agent, is_page=event.is_page
     )
     fold.set_binding_timer(agent)
 

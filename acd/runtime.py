@@ -800,6 +800,8 @@ class Voice:
             figures |= {f'fernamt_{name}{{tenant="{tenant}",channel="{channel}"}}': value for name, channel, value in exchange.contacts()}
             for kind, count in exchange.conversations():
                 figures[f'fernamt_conversations_total{{tenant="{tenant}",kind="{kind}"}}'] = count
+            for what, count in exchange.lost_pages():
+                figures[f'fernamt_lost_pages_total{{tenant="{tenant}",what="{what}"}}'] = count
             figures[f"fernamt_cdrs_total{label}"] = exchange.feed.cdrs
             figures[f"fernamt_cdr_feed_stumbles_total{label}"] = exchange.feed.stumbles
             figures[f"fernamt_cdr_save_failures_total{label}"] = exchange.feed.save_failures

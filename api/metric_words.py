@@ -21,6 +21,11 @@ HELP = {
     "fernamt_phone_probes_total": "OPTIONS sent to registered phones.",
     "fernamt_pages": "Browsers' pages that are registered as phones.",
     "fernamt_pages_silent": "Of these, those whose code does not answer.",
+    "fernamt_lost_pages_total": (
+        "Pages of agents that died in a conversation (`lost`), by tenant; that were there again by themselves (`back`), whose agents took "
+        "the call back (`taken_back`), whose callers came back first in the queue (`requeued`) or went where unanswered calls go "
+        "(`given_up`)."
+    ),
     "fernamt_page_pings_total": "OPTIONS sent to pages from time to time.",
     "fernamt_page_questions_total": "Pages asked whether they are there before a call is offered to them.",
     "fernamt_page_questions_unanswered_total": "Of these, without an answer in time: the call goes to the next agent.",

@@ -28,7 +28,7 @@ from acd.core.ids import (
     SiteId,
     TrunkId,
 )
-from acd.core.inputs import SupervisionMode
+from acd.core.inputs import PageLoss, SupervisionMode
 from acd.core.personal import CustomerQuote, CustomerText, StaffText
 
 Direction = Literal["inbound", "outbound", "internal"]
@@ -131,6 +131,8 @@ class LegInitiated(_Event, frozen=True, kw_only=True):
     """The offer it rings for."""
     dialog: CustomerText | None = None
     """How the shell ends the leg after a crash; the newest one holds."""
+    replaces: LegId | None = None
+    """The leg of the same agent whose place it is to take, since its page was lost."""
 
 
 class LegAlerted(_Event, frozen=True, kw_only=True):
@@ -168,6 +170,40 @@ class LegRetrieved(_Event, frozen=True, kw_only=True):
     """The other of the two, desk and phone, goes on holding."""
     supervisor: StaffText | None = None
     """Who acted at this agent's desk, where it was not the agent."""
+
+
+class PageLost(_Event, frozen=True, kw_only=True):
+    """The browser's page of an agent died in a conversation: the leg counts as held by its phone (LegHeld follows) until PageBack,
+    LegReplaced or its end.
+    """
+
+    call: CallId
+    leg: LegId
+    agent: AgentId
+    why: PageLoss
+    until: float
+    """Epoch seconds: then it is given up."""
+    holds: bool = True
+    """It did not hold by its phone before."""
+
+
+class PageBack(_Event, frozen=True, kw_only=True):
+    """The page is there again by itself; LegRetrieved follows where it did not hold before."""
+
+    call: CallId
+    leg: LegId
+    agent: AgentId
+
+
+class LegReplaced(_Event, frozen=True, kw_only=True):
+    """The agent has taken the call back: `leg` stands in the conversation in the place of `replaces`, which is cleared next."""
+
+    call: CallId
+    leg: LegId
+    replaces: LegId
+    agent: AgentId
+    held: bool = False
+    """Whoever was on hold at the agent's desk still is."""
 
 
 class LegCleared(_Event, frozen=True, kw_only=True):
@@ -325,6 +361,8 @@ class CallTransferred(_Event, frozen=True, kw_only=True):
     to: CustomerText
     supervisor: StaffText | None = None
     """Who acted at this agent's desk, where it was not the agent."""
+    cause: str | None = None
+    """A row of `acd.core.causes`: nobody has transferred it, the agent's part is over for this; None: the agent did."""
 
 
 class CallReferred(_Event, frozen=True, kw_only=True):
@@ -522,6 +560,8 @@ class Queued(_Event, frozen=True, kw_only=True):
     """1 is next."""
     since: float | None = None
     """It stands in line as if it had come at that instant (epoch seconds): a place that was kept; None: now."""
+    cause: str | None = None
+    """A row of `acd.core.causes`: it had been answered from this queue and has come back, before all others; None: it has not."""
 
 
 class QueueLeft(_Event, frozen=True, kw_only=True):
@@ -891,6 +931,9 @@ Event = (
     | LegConnected
     | LegHeld
     | LegRetrieved
+    | PageLost
+    | PageBack
+    | LegReplaced
     | LegCleared
     | LegQuoted
     | CreditLimited

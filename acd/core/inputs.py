@@ -20,6 +20,8 @@ class _Input(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=
     """Base of all inputs: frozen, tagged by class name. Values hold no cycles: the collector need not look (`gc=False`)."""
 
 
+PageLoss = Literal["suspect", "gone", "closed", "failed"]
+"""How a page was lost: nothing came for a while, or for long; it said goodbye; its keys failed (`media.control.BrowserChanged`)."""
 SupervisionMode = Literal["listen", "whisper", "barge"]
 """A supervisor hears the conversation; speaks to its agent, unheard by the others; takes part in it."""
 
@@ -336,6 +338,19 @@ class PageAnswered(_Input, frozen=True, kw_only=True):
     round_trip_ms: float | None = None
 
 
+class PageLost(_Input, frozen=True, kw_only=True):
+    """The browser's page behind an answered leg of an agent gives no sign of life; told again as it gets worse."""
+
+    leg: LegId
+    why: PageLoss
+
+
+class PageBack(_Input, frozen=True, kw_only=True):
+    """It does again."""
+
+    leg: LegId
+
+
 class TrunkChanged(_Input, frozen=True, kw_only=True):
     """A trunk answers its probes or its registration holds, or not."""
 
@@ -408,6 +423,12 @@ class Hold(_AtDesk, frozen=True, kw_only=True):
 
 
 class Retrieve(_AtDesk, frozen=True, kw_only=True):
+    call: CallId
+
+
+class TakeBack(_AtDesk, frozen=True, kw_only=True):
+    """After its page was lost in the call, and is there again: ring the agent's phone, and go on where it was."""
+
     call: CallId
 
 
@@ -589,6 +610,8 @@ Fact = (
     | DeviceUnregistered
     | DeviceProbed
     | PageAnswered
+    | PageLost
+    | PageBack
     | TrunkChanged
 )
 Command = (
@@ -602,6 +625,7 @@ Command = (
     | Decline
     | Hold
     | Retrieve
+    | TakeBack
     | HangUp
     | Transfer
     | Consult

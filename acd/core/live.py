@@ -127,12 +127,15 @@ class LiveParty(_Value, frozen=True, kw_only=True):
     since: float
     doing: str = "talking"
     """What it does in the conversation: ringing, served (a menu, a queue, ring-back), talking, holding, held (it hears music, or others
-    who are held), consulting, asked (by who consults), leaving (its caller is on the way to somebody else), supervising.
+    who are held), consulting, asked (by who consults), leaving (its caller is on the way to somebody else), supervising, lost (its page is
+    gone, and the agent may take the call back).
     """
     supervises: AgentId | None = None
     """Whose conversation a supervisor hears."""
     mode: SupervisionMode | None = None
     """And how: listen, whisper, barge; so too while the supervisor's phone rings."""
+    lost_until: float | None = None
+    """Epoch seconds until which the agent may take the call back; None: its page is not lost."""
 
 
 class LiveCall(_Value, frozen=True, kw_only=True):
@@ -439,11 +442,14 @@ def _party(state: State, call: Call, leg: Leg) -> LiveParty:
         doing=_doing(state, call, leg),
         supervises=supervision.agent if supervision is not None else None,
         mode=supervision.mode if supervision is not None else None,
+        lost_until=leg.lost.until if leg.lost is not None else None,
     )
 
 
 def _doing(state: State, call: Call, leg: Leg) -> str:
     consultation = call.consultation
+    if leg.lost is not None:
+        return "lost"
     if leg.id in call.supervisions:
         return "supervising" if call.supervisions[leg.id].joined else "ringing"
     if call.referral is not None and call.referral.leg == leg.id:

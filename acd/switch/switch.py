@@ -12,7 +12,7 @@ import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from time import monotonic
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -925,10 +925,22 @@ class Switch:
         self.counters["legs_latched"] += 1
 
     def _browser_changed(self, report: control.BrowserChanged) -> None:
-        """A page that is no more says nothing by SIP either; one that lost its network may come again by itself."""
+        """A page that is no more says nothing by SIP either; one that lost its network may come again by itself. Of an agent's the exchange
+        decides what that means for the others; anybody else's is asked for.
+        """
         self.counters[f"browsers_{report.state}"] += 1
-        if report.state != "connected":
-            self._with(report.leg, self._ask_whether_there)
+        self._with(report.leg, lambda leg: self._regard_page(leg, report.state))
+
+    def _regard_page(self, leg: SwitchLeg, state: Literal["connected", "suspect", "gone", "closed", "failed"]) -> None:
+        if state == "connected":
+            if leg.page_is_lost:
+                self._report(leg.tenant, inp.PageBack(leg=leg.leg))
+            leg.page_is_lost = False
+        elif leg.agent is None:
+            self._ask_whether_there(leg)
+        else:
+            leg.page_is_lost = True
+            self._report(leg.tenant, inp.PageLost(leg=leg.leg, why=state))
 
     def _worker_lost(self, report: WorkerLost) -> None:
         self.counters["workers_lost"] += 1

@@ -121,12 +121,15 @@ class LiveParty(Public, frozen=True, kw_only=True):
     since: float
     doing: str = "talking"
     """What it does in the conversation: ringing, served (a menu, a queue, ring-back), talking, holding, held (it hears music, or others
-    who are held), consulting, asked (by who consults), leaving (its caller is on the way to somebody else), supervising.
+    who are held), consulting, asked (by who consults), leaving (its caller is on the way to somebody else), supervising, lost (its page is
+    gone, and the agent may take the call back).
     """
     supervises: str | None = None
     """Whose conversation a supervisor hears."""
     mode: SupervisionMode | None = None
     """And how: listen, whisper, barge; so too while the supervisor's phone rings."""
+    lost_until: float | None = None
+    """Epoch seconds until which the agent may take the call back; Null: its page is not lost."""
 
 
 class LiveCall(Public, frozen=True, kw_only=True):

@@ -23,6 +23,7 @@ from api.contract.words import (
     LegRole,
     MissReason,
     OfferOutcome,
+    PageLoss,
     Purpose,
     QuestionOutcome,
     QueueOutcome,
@@ -136,6 +137,8 @@ class LegInitiated(_Event, frozen=True, kw_only=True):
     """Over the tenant's own line, which costs nothing."""
     offer: str | None = None
     """The offer it rings for."""
+    replaces: str | None = None
+    """The leg of the same agent whose place it is to take, since its page was lost."""
 
 
 class LegAlerted(_Event, frozen=True, kw_only=True):
@@ -175,6 +178,40 @@ class LegRetrieved(_Event, frozen=True, kw_only=True):
     """The other of the two, desk and phone, goes on holding."""
     supervisor: str | None = None
     """Who acted at this agent's desk, where it was not the agent."""
+
+
+class PageLost(_Event, frozen=True, kw_only=True):
+    """The browser's page of an agent died in a conversation: the leg counts as held by its phone (LegHeld follows) until PageBack,
+    LegReplaced or its end.
+    """
+
+    call: str
+    leg: str
+    agent: str
+    why: PageLoss
+    until: float
+    """Epoch seconds: until then the agent may take the call back."""
+    holds: bool = True
+    """It did not hold by its phone before."""
+
+
+class PageBack(_Event, frozen=True, kw_only=True):
+    """The page is there again by itself; LegRetrieved follows where it did not hold before."""
+
+    call: str
+    leg: str
+    agent: str
+
+
+class LegReplaced(_Event, frozen=True, kw_only=True):
+    """The agent has taken the call back: `leg` stands in the conversation in the place of `replaces`, which is cleared next."""
+
+    call: str
+    leg: str
+    replaces: str
+    agent: str
+    held: bool = False
+    """Whoever was on hold at the agent's desk still is."""
 
 
 class LegCleared(_Event, frozen=True, kw_only=True):
@@ -328,6 +365,8 @@ class CallTransferred(_Event, frozen=True, kw_only=True):
     to: str
     supervisor: str | None = None
     """Who acted at this agent's desk, where it was not the agent."""
+    cause: str | None = None
+    """A word of docs/figures.md §6: nobody has transferred it, the agent's part is over for this; left out: the agent did."""
 
 
 class CallReferred(_Event, frozen=True, kw_only=True):
@@ -542,6 +581,8 @@ class Queued(_Event, frozen=True, kw_only=True):
     """1 is next."""
     since: float | None = None
     """It stands in line as if it had come at that instant (epoch seconds): a place that was kept; left out: now."""
+    cause: str | None = None
+    """A word of docs/figures.md §6: it had been answered from this queue and has come back, before all others; left out: it has not."""
 
 
 class QueueLeft(_Event, frozen=True, kw_only=True):
@@ -897,6 +938,9 @@ _Kinds = (
     | LegConnected
     | LegHeld
     | LegRetrieved
+    | PageLost
+    | PageBack
+    | LegReplaced
     | LegCleared
     | LegQuoted
     | CreditLimited
@@ -992,6 +1036,9 @@ FROM_JOURNAL: Final[Mapping[type[ev.Event], type[Public] | None]] = {
     ev.LegConnected: LegConnected,
     ev.LegHeld: LegHeld,
     ev.LegRetrieved: LegRetrieved,
+    ev.PageLost: PageLost,
+    ev.PageBack: PageBack,
+    ev.LegReplaced: LegReplaced,
     ev.LegCleared: LegCleared,
     ev.LegQuoted: LegQuoted,
     ev.CreditLimited: CreditLimited,

@@ -7,7 +7,7 @@ A start after the service was not there moves less (docs/figures.md, 1 and 3): t
 
 | instants and deadlines | at a start |
 |---|---|
-| calls, legs, their entries and offers, and deadlines (RING to RETRY, TIME_LIMIT, WARN) | gone: calls end with the last sign of life |
+| calls, legs, entries, offers, deadlines (RING to RETRY, PAGE_LOST, TIME_LIMIT, WARN) | gone: calls end with the last sign of life |
 | contacts of other channels, their entries: when they came, WAIT, RELAX | stay: the customer has waited all the while |
 | questions to pages, PAGE | gone: who was asked is asked anew |
 | offers of those: RING; work at them: `since` | move: nobody could take them, nobody worked at them |
@@ -36,6 +36,9 @@ def move(state: s.State, by_s: float) -> None:
         leg.since += by_s
         leg.connected_at = _moved(leg.connected_at, by_s)
         leg.limits = {cause: at + by_s for cause, at in leg.limits.items()}
+        if leg.lost is not None:
+            leg.lost.since += by_s
+            leg.lost.until += by_s
     for contact in state.contacts.values():
         contact.began_at += by_s
     for call in state.calls.values():
@@ -44,6 +47,7 @@ def move(state: s.State, by_s: float) -> None:
     for entry in state.entries.values():
         entry.queued_at += by_s
         entry.wait_limit_at = _moved(entry.wait_limit_at, by_s)
+        entry.returned_at = _moved(entry.returned_at, by_s)
         entry.tried = {agent: at + by_s for agent, at in entry.tried.items()}
     for offer in state.offers.values():
         offer.made_at += by_s

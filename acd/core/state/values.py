@@ -42,6 +42,17 @@ class _Part(msgspec.Struct, kw_only=True, array_like=True, forbid_unknown_fields
     """
 
 
+class Lost(_Part, kw_only=True):
+    """The page behind a leg is lost (`acd.core.steps.lost_page`)."""
+
+    agent: AgentId
+    why: str
+    since: float
+    until: float
+    holds: bool
+    """The hold of the phone is for this alone."""
+
+
 class Leg(_Part, kw_only=True):
     """One party's connection."""
 
@@ -69,6 +80,9 @@ class Leg(_Part, kw_only=True):
     """So long after its answer the call is ended, as the quote says."""
     limits: dict[str, float] = {}
     """Cause -> the instant at which the call is ended for it; see `acd.core.state.limits`."""
+    lost: Lost | None = None
+    replaces: LegId | None = None
+    """The one whose place it is to take."""
 
 
 class Forward(_Part, kw_only=True):
@@ -156,6 +170,8 @@ class Contact(_Part, kw_only=True):
     subject: str | None = None
     text: str | None = None
     questions_made: int = 0
+    waited_s: float = 0.0
+    """In the queue that it was taken from."""
 
 
 class Call(_Part, kw_only=True):
@@ -232,6 +248,8 @@ class Entry(_Part, kw_only=True):
     offer: OfferId | None = None
     question: QuestionId | None = None
     """The one that is asked of pages before it can be offered."""
+    returned_at: float | None = None
+    """It had been answered and has come back: the limits of its wait count from here."""
 
 
 class Question(_Part, kw_only=True):

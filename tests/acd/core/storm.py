@@ -361,7 +361,9 @@ class Storm(Shell):
         groups = audio.groups(call)
         talking = [one for group in groups for one in group]
         assert len(talking) == len(set(talking)), call
-        agents = [state.legs[one].agent for one in call.legs if state.legs[one].agent is not None]
+        replacing = {one.replaces for one in map(state.legs.__getitem__, call.legs) if one.replaces is not None}
+        assert all(one in call.legs and state.legs[one].lost is not None for one in replacing), call
+        agents = [leg.agent for one in call.legs if (leg := state.legs[one]).agent is not None and leg.replaces is None]
         assert len(agents) == len(set(agents)), call
         known = {*talking, *call.supervisions, call.party, call.early, call.referral.leg if call.referral is not None else None}
         for leg in (state.legs[one] for one in call.legs):
@@ -520,6 +522,8 @@ class Storm(Shell):
             self.give(inp.LegFailed(leg=self.unanswered(), cause=rng.choice(CAUSES)))
         elif dice < 0.49:
             self.give(inp.LegReleased(leg=self.leg(), cause=rng.choice(("hang_up", "timeout", "media_silent"))))
+        elif dice < 0.505:
+            self.lost_pages()
         elif dice < 0.51:
             self.give(rng.choice((inp.LegHeldByParty, inp.LegRetrievedByParty))(leg=self.leg()))
         elif dice < 0.54:
@@ -691,6 +695,27 @@ class Storm(Shell):
             self.give(inp.Reconciled(missing=missing, calls=tuple(self.engine.state.calls), reason="a start"))
         if self.rng.random() < 0.3:
             self.give(inp.Reconciled(missing=(self.leg(),), calls=tuple(self.engine.state.calls), cause="error", reason="a look"))
+
+    def lost_pages(self) -> None:
+        """Pages die in calls, come again, and their agents take the calls back."""
+        rng, state = self.rng, self.engine.state
+        lost = [leg for leg in state.legs.values() if leg.lost is not None]
+        if lost and rng.random() < 0.7:
+            leg = rng.choice(lost)
+            self.give(
+                rng.choice(
+                    (
+                        inp.PageBack(leg=leg.id),
+                        inp.TakeBack(agent=leg.agent or "", call=leg.call),
+                        inp.TakeBack(agent=leg.agent or "", call=leg.call, by="boss"),
+                        inp.PageLost(leg=leg.id, why="gone"),
+                    )
+                )
+            )
+            return
+        mine = [leg.id for leg in state.legs.values() if leg.agent is not None and leg.state in legs.ANSWERED]
+        leg_id = rng.choice(mine) if mine and rng.random() < 0.9 else self.leg()
+        self.give(inp.PageLost(leg=leg_id, why=rng.choice(("suspect", "closed", "failed"))))
 
     def unanswered(self) -> str:
         ringing = [leg for leg, how in self.legs.items() if how == "ringing" and not leg.endswith("-in")]

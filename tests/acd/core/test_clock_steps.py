@@ -17,6 +17,7 @@ from tests.acd.core.shell import T0, Shell, call, house, open_house, queue
 
 DURATIONS = {
     "Contact.priority_s",
+    "Contact.waited_s",
     "Entry.priority_s",
     "Leg.cut_after_s",
     "_OpenWork.talk_s",

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 
 from acd.core import effects as ef
 from acd.core import events as ev
 from acd.core import inputs as inp
-from acd.core.configuration import Pages
+from acd.core.configuration import Forwarding, Number, Overflow, Pages, ToAgent, ToHangUp
 from acd.core.errors import IllegalTransition
-from acd.core.live import LiveAgent
+from acd.core.live import LiveAgent, LiveParty
 from acd.core.replay import fold, redrive, restore, snapshot
-from tests.acd.core.shell import T0, Phone, Shell, agent, call, house, open_house, queue
+from tests.acd.core.shell import QUOTE, T0, Phone, Shell, agent, call, house, open_house, queue
 
 FROZEN = Phone(page_answers_after_s=None)
 
 
-def pages(*names: str, desk: tuple[str, ...] = (), configuration: dict[str, object] | None = None, **phones: Phone) -> Shell:
+def pages(*names: str, desk: tuple[str, ...] = (), configuration: dict[str, Any] | None = None, **phones: Phone) -> Shell:
     """A house in which the phones of these are pages, and those of `desk` are not."""
     people = tuple(agent(name) for name in (*names, *desk))
     shell = open_house(house(agents=people, **({"queues": (queue(greeting=()),)} | (configuration or {}))), ready=False, **phones)
@@ -201,3 +202,301 @@ def test_of_a_hundred_offers_none_fails_because_of_a_dead_page() -> None:
         shell.send(inp.LegReleased(leg=f"c{n}-in"))
     assert [one.outcome for one in shell.of(ev.OfferEnded)] == ["answered"] * 100
     assert sum(one.outcome == "unanswered" for one in shell.of(ev.PageAskedEnded)) > 30
+
+
+# ---------------------------------------------------------------------- a page that dies in a call
+
+
+def talking(*more: str, **given: Any) -> Shell:
+    """Anna's page is in conversation with a caller from the queue."""
+    shell = pages("anna", **given)
+    for name in more:
+        call(shell, name=name)
+    call(shell, name="c")
+    shell.run(3)
+    assert shell.bridges == {frozenset(("c-in", "c.1"))}
+    return shell
+
+
+def lose(shell: Shell, leg: str = "c.1", why: Any = "closed") -> list[ev.Event]:
+    return shell.send(inp.PageLost(leg=leg, why=why))
+
+
+def party(shell: Shell, leg: str) -> LiveParty:
+    return next(one for each in shell.engine.live().calls for one in each.parties if one.leg == leg)
+
+
+def test_the_caller_hears_music_at_once_and_the_conversation_again_when_the_page_is_back() -> None:
+    shell = talking()
+    lose(shell, why="suspect")
+    assert [(play.leg, play.sounds) for play in shell.plays.values()] == [("c-in", ("music/default",))]
+    assert shell.bridges == set()
+    assert party(shell, "c.1").doing == "lost"
+    assert party(shell, "c.1").lost_until == shell.now + 20
+    assert [work.state for work in on_board(shell, "anna").work] == ["held"]
+    shell.run(5)
+    lose(shell, why="gone")
+    shell.send(inp.PageBack(leg="c.1"))
+    assert shell.bridges == {frozenset(("c-in", "c.1"))}
+    assert shell.plays == {}
+    assert [work.state for work in on_board(shell, "anna").work] == ["connected"]
+    shell.run(60)
+    assert shell.bridges == {frozenset(("c-in", "c.1"))}
+
+
+def test_a_call_that_is_taken_back_goes_on_by_a_leg_that_answers_by_itself() -> None:
+    shell = talking(configuration={"queues": (queue(record=True, greeting=()),), "recording_notice": False})
+    shell.run(10)
+    lose(shell)
+    shell.run(8)
+    shell.send(inp.TakeBack(agent="anna", call="c"))
+    assert [(one.leg, one.auto_answer, one.queue) for one in shell.done(ef.OriginateToAgent)][-1] == ("c.2", True, "support")
+    with pytest.raises(IllegalTransition, match="is being rung"):
+        shell.send(inp.TakeBack(agent="anna", call="c"))
+    shell.run(3)
+    assert shell.bridges == {frozenset(("c-in", "c.2"))}
+    assert shell.plays == {}
+    assert [(one.leg, one.cause) for one in shell.of(ev.LegCleared)] == [("c.1", "page_lost")]
+    assert [(one.leg, one.recording) for one in shell.of(ev.RecordingJoined)] == [("c.2", "c/r1")]
+    assert [one.state for one in shell.engine.live().calls] == ["established"]
+    shell.run(30)
+    assert shell.bridges == {frozenset(("c-in", "c.2"))}
+    shell.send(inp.LegReleased(leg="c-in"))
+    assert [(one.call, one.cause) for one in shell.of(ev.CallCleared)] == [("c", "hang_up")]
+    assert on_board(shell, "anna").work[0].state == "after_call_work"
+    tally = shell.engine.state.statistics.agents["anna"]
+    shell.run(20)
+    assert tally.hold_s == pytest.approx(10.0)
+
+
+def test_after_the_time_the_caller_is_first_in_the_queue_before_whoever_waits_there() -> None:
+    shell = pages(
+        "anna", configuration={"queues": (queue(greeting=("queue.greeting",), overflow=(Overflow(target=ToHangUp(), max_wait_s=100.0),)),)}
+    )
+    call(shell, name="c")
+    shell.run(100)
+    call(shell, name="first")
+    shell.run(50)
+    lose(shell)
+    shell.run(19.9)
+    assert shell.of(ev.CallTransferred) == []
+    shell.run(0.2)
+    moved = shell.of(ev.CallTransferred)[0]
+    assert (moved.by, moved.to, moved.cause) == ("anna", "queue:support", "page_lost")
+    queued = shell.of(ev.Queued)[-1]
+    assert (queued.contact, queued.position, queued.cause) == ("c", 1, "page_lost")
+    assert [one.contact for one in shell.engine.live().queues[0].waiting] == ["c", "first"]
+    assert [(one.leg, one.cause) for one in shell.of(ev.LegCleared)] == [("c.1", "page_lost")]
+    assert on_board(shell, "anna").work[0].state == "after_call_work"
+    assert [one.sounds[0] for one in shell.of(ev.SoundsStarted) if one.leg == "c-in"].count("queue.greeting") == 1
+    shell.run(12)
+    assert shell.bridges == {frozenset(("c-in", "c.2"))}
+
+
+def test_who_has_come_back_overflows_by_no_wait_it_had_before() -> None:
+    shell = pages("anna", configuration={"queues": (queue(greeting=(), overflow=(Overflow(target=ToHangUp(), max_wait_s=30.0),)),)})
+    shell.send(inp.GoNotReady(agent="anna", reason="break"))
+    call(shell, name="c")
+    shell.run(25)
+    shell.send(inp.GoReady(agent="anna"))
+    shell.run(3)
+    lose(shell)
+    shell.send(inp.GoNotReady(agent="anna", reason="break"))
+    shell.run(20)
+    assert shell.engine.live().queues[0].waiting[0].waited_s == pytest.approx(27, abs=0.1)
+    shell.run(29)
+    assert "c" in shell.engine.state.calls
+    shell.run(2)
+    assert not shell.engine.state.calls
+
+
+@pytest.mark.parametrize("how", ["hang_up", "log_off", "bye"])
+def test_an_agent_who_does_not_want_it_back_need_not_wait(how: str) -> None:
+    shell = talking()
+    lose(shell)
+    shell.run(3)
+    shell.send(
+        {
+            "hang_up": inp.HangUp(agent="anna", call="c"),
+            "log_off": inp.LogOff(agent="anna"),
+            "bye": inp.LegReleased(leg="c.1"),
+        }[how]
+    )
+    assert [one.cause for one in shell.of(ev.Queued)] == [None, "page_lost"]
+    assert [(one.leg, one.cause) for one in shell.of(ev.LegCleared)] == [("c.1", "hang_up" if how == "bye" else "page_lost")]
+
+
+def test_a_phone_that_does_not_come_leaves_all_as_it_was_until_the_time_is_over() -> None:
+    shell = talking()
+    lose(shell)
+    shell.phones["anna"] = Phone(fails="busy")
+    shell.send(inp.TakeBack(agent="anna", call="c"))
+    shell.run(1)
+    assert [one.leg for one in shell.of(ev.LegCleared)] == ["c.2"]
+    assert party(shell, "c.1").doing == "lost"
+    assert [work.state for work in on_board(shell, "anna").work] == ["held"]
+    shell.phones["anna"] = Phone(answers_after_s=0.5)
+    shell.send(inp.TakeBack(agent="anna", call="c"))
+    shell.run(1)
+    assert shell.bridges == {frozenset(("c-in", "c.3"))}
+
+
+def test_a_phone_that_still_rings_when_the_time_is_over_stops() -> None:
+    shell = talking()
+    lose(shell)
+    shell.run(19)
+    shell.phones["anna"] = Phone(answers_after_s=None)
+    shell.send(inp.TakeBack(agent="anna", call="c"))
+    shell.run(2)
+    assert [one.leg for one in shell.of(ev.LegCleared)] == ["c.2", "c.1"]
+    assert [one.contact for one in shell.engine.live().queues[0].waiting] == ["c"]
+
+
+def test_a_caller_who_hangs_up_meanwhile_leaves_nothing_behind() -> None:
+    shell = talking()
+    lose(shell)
+    shell.send(inp.TakeBack(agent="anna", call="c"))
+    shell.send(inp.LegReleased(leg="c-in"))
+    state = shell.engine.state
+    assert not any((state.calls, state.legs, shell.legs, shell.plays))
+    assert {timer.partition(" ")[0] for timer in state.timers} == {"binding", "after_call_work"}
+
+
+def test_what_was_on_hold_at_the_desk_is_so_after_it_was_taken_back() -> None:
+    shell = talking()
+    shell.send(inp.Hold(agent="anna", call="c"))
+    lose(shell)
+    shell.run(2)
+    shell.send(inp.TakeBack(agent="anna", call="c"))
+    shell.run(3)
+    assert shell.bridges == set()
+    assert party(shell, "c.2").state == "held"
+    assert [play.leg for play in shell.plays.values()] == ["c-in"]
+    shell.send(inp.Retrieve(agent="anna", call="c"))
+    assert shell.bridges == {frozenset(("c-in", "c.2"))}
+    assert [work.state for work in on_board(shell, "anna").work] == ["connected"]
+
+
+def test_a_direct_call_goes_where_unanswered_ones_go() -> None:
+    anna = agent("anna", extension="201", forwarding=Forwarding(no_answer="+4989123"))
+    shell = open_house(house(agents=(anna,), numbers=(Number(number="700", target=ToAgent(agent="anna")),)), ready=False)
+    shell.send(inp.DeviceRegistered(agent="anna", contact="sip:anna@127.0.0.1", expires_at=T0 + 10_000_000, is_page=True))
+    call(shell, "700", name="c")
+    shell.run(3)
+    lose(shell)
+    shell.run(20.1)
+    assert [(one.number, one.reason, one.by) for one in shell.of(ev.CallForwarded)] == [("+4989123", "no_answer", "anna")]
+    shell.run(5)
+    assert shell.bridges == {frozenset(("c-in", "c.2"))}
+
+
+def test_a_direct_call_without_a_forwarding_is_told_and_ends_with_the_cause() -> None:
+    anna = agent("anna", extension="201")
+    shell = open_house(house(agents=(anna,), numbers=(Number(number="700", target=ToAgent(agent="anna")),)), ready=False)
+    call(shell, "700", name="c")
+    shell.run(3)
+    lose(shell)
+    shell.run(40)
+    assert [one.cause for one in shell.of(ev.CallCleared)] == ["page_lost"]
+    assert [one.sounds for one in shell.of(ev.AnnouncementBegan)] == [("unavailable",)]
+
+
+def test_whom_the_agent_has_called_is_held_and_then_released() -> None:
+    shell = pages("anna")
+    shell.send(inp.Dial(agent="anna", call="d", number="+4930123", quote=QUOTE))
+    shell.run(6)
+    assert shell.bridges == {frozenset(("d.1", "d.2"))}
+    lose(shell, "d.1")
+    assert [play.leg for play in shell.plays.values()] == ["d.2"]
+    shell.run(21)
+    assert [one.cause for one in shell.of(ev.CallCleared)] == ["page_lost"]
+    assert not shell.legs
+
+
+def test_of_a_conference_the_others_go_on_among_themselves() -> None:
+    shell = talking(desk=("ben",))
+    shell.send(inp.Consult(agent="anna", call="c", target=ToAgent(agent="ben")))
+    shell.run(3)
+    shell.send(inp.Conference(agent="anna", call="c"))
+    lose(shell)
+    assert shell.bridges == {frozenset(("c-in", "c.2"))}
+    shell.run(21)
+    assert shell.bridges == {frozenset(("c-in", "c.2"))}
+    assert [(one.leg, one.cause) for one in shell.of(ev.LegCleared)] == [("c.1", "page_lost")]
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_who_consults_and_loses_its_page_may_take_it_back_or_leaves_the_two_to_each_other(answered: bool) -> None:
+    shell = talking(desk=("ben",), ben=Phone(answers_after_s=1.0 if answered else 10.0))
+    shell.send(inp.Consult(agent="anna", call="c", target=ToAgent(agent="ben")))
+    shell.run(3)
+    lose(shell)
+    shell.send(inp.TakeBack(agent="anna", call="c"))
+    shell.run(3)
+    assert shell.bridges == ({frozenset(("c.2", "c.3"))} if answered else set())
+    lose(shell, "c.3")
+    shell.run(21)
+    assert shell.bridges == {frozenset(("c-in", "c.2"))}
+
+
+def test_a_page_that_only_listens_is_missed_by_nobody() -> None:
+    shell = talking(desk=("boss",), configuration={"supervision_notice": False, "queues": (queue(greeting=(), members=("anna",)),)})
+    shell.send(inp.Supervise(agent="boss", call="c", supervised="anna"))
+    shell.run(3)
+    lose(shell, "c.2")
+    assert [(one.leg, one.cause) for one in shell.of(ev.LegCleared)] == [("c.2", "page_lost")]
+    assert shell.bridges == {frozenset(("c-in", "c.1"))}
+
+
+def test_who_listens_goes_on_listening_when_the_call_was_taken_back() -> None:
+    shell = talking(desk=("boss",), configuration={"supervision_notice": False, "queues": (queue(greeting=(), members=("anna",)),)})
+    shell.send(inp.Supervise(agent="boss", call="c", supervised="anna", mode="barge"))
+    shell.run(3)
+    lose(shell)
+    shell.send(inp.TakeBack(agent="anna", call="c"))
+    shell.run(3)
+    assert shell.heard_by("c.2") == {"c-in", "c.3"}
+    assert list(shell.engine.state.calls["c"].supervisions) == ["c.2"]
+
+
+def test_a_page_that_dies_before_anybody_was_reached_ends_the_call() -> None:
+    shell = pages("anna", pbx=Phone(answers_after_s=60.0))
+    shell.send(inp.Dial(agent="anna", call="d", number="+4930123", quote=QUOTE))
+    shell.run(4)
+    lose(shell, "d.1")
+    assert [one.cause for one in shell.of(ev.CallCleared)] == ["page_lost"]
+    assert not shell.legs
+
+
+def test_facts_that_mean_nothing_are_dropped_and_what_does_not_fit_is_refused() -> None:
+    shell = talking()
+    lose(shell, "never")
+    lose(shell, "c-in")
+    shell.send(inp.PageBack(leg="c.1"))
+    assert shell.of(ev.PageLost) == []
+    with pytest.raises(IllegalTransition, match="no page of agent anna was lost"):
+        shell.send(inp.TakeBack(agent="anna", call="c"))
+    lose(shell)
+    shell.send(inp.DeviceUnregistered(agent="anna", contact="sip:anna@127.0.0.1"))
+    with pytest.raises(IllegalTransition, match="cannot be rung"):
+        shell.send(inp.TakeBack(agent="anna", call="c"))
+
+
+def test_a_restart_while_a_page_is_lost_goes_on_with_the_time_that_is_left() -> None:
+    shell = talking()
+    lose(shell)
+    shell.run(5)
+    shell.come_again()
+    shell.run(10)
+    assert party(shell, "c.1").doing == "lost"
+    shell.run(5)
+    assert [one.cause for one in shell.of(ev.Queued)] == [None, "page_lost"]
+    assert fold(shell.journal, "demo").state_hash() == shell.engine.state_hash()
+    assert redrive(shell.journal, "demo") is None
+
+
+def test_a_restart_that_has_lost_the_leg_too_gives_the_caller_back_at_once() -> None:
+    shell = talking()
+    lose(shell)
+    shell.come_again(without=("c.1",))
+    assert [one.cause for one in shell.of(ev.Queued)] == [None, "page_lost"]

@@ -48,6 +48,7 @@ NOBODYS = {
     "LegCleared": {"cause"},
     "OfferEnded": {"detail"},
     "PagesAsked": {"rule"},
+    "Queued": {"cause"},
     "QueueLeft": {"detail"},
     "Reconciled": {"reason"},
     "ReferralFailed": {"cause"},
@@ -57,6 +58,7 @@ NOBODYS = {
     # ids, and codes of the tenant's own lists
     "AgentNotReady": {"reason"},
     "Announce": {"sounds"},
+    "CallTransferred": {"cause"},
     "ConsultationEnded": {"cause"},
     "CallForwarded": {"by"},
     "CallOffered": {"number", "country", "language"},

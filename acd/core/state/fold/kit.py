@@ -378,7 +378,8 @@ class Indexes:
         """What is due in this queue for a contact that waits in it."""
         self.set_relaxation_timer(entry, queue)
         longest = [one.max_wait_s for one in queue.overflow if one.max_wait_s is not None]
-        entry.wait_limit_at = entry.queued_at + min(longest) if longest else None
+        begins = entry.queued_at if entry.returned_at is None else entry.returned_at
+        entry.wait_limit_at = begins + min(longest) if longest else None
         if entry.wait_limit_at is not None and entries.Input.OVERFLOWED in entries.TRANSITIONS[entry.state]:
             self.timers.start(name(Timer.WAIT, entry.id), entry.wait_limit_at)
         else:

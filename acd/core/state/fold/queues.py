@@ -49,13 +49,17 @@ def queued(fold: Indexes, event: ev.Queued, now: float) -> None:
     if event.since is not None:
         entry.relaxation = relaxation_at(queue, entry, now)
         entry.language = language_asked(queue, entry.relaxation, contact.language)
+    if event.cause is not None:
+        entry.returned_at = now
     fold.state.entries[event.entry] = entry
     fold.enter_line(entry, now)
     fold.set_entry_timers(entry, queue)
 
 
 def queue_left(fold: Indexes, event: ev.QueueLeft, now: float) -> None:
-    fold.step(ENTRY, fold.state.entries[event.entry], _ENTRY_INPUT[event.outcome], now)
+    entry = fold.state.entries[event.entry]
+    fold.state.contacts[event.contact].waited_s = now - entry.queued_at
+    fold.step(ENTRY, entry, _ENTRY_INPUT[event.outcome], now)
     if event.outcome != "answered":
         fold.state.contacts[event.contact].queue = None
 

@@ -277,6 +277,8 @@ class Queue(_Value, frozen=True, kw_only=True):
     """Speak the language of the number that was called (R23)."""
     languages: Literal["ignored", "preferred", "required"] = "ignored"
     """What the contact's language means for who gets it: nothing; who speaks it comes first; who does not speak it is not asked."""
+    worse_line_counts: bool = False
+    """Agents whose pages are on a worse line come behind the others, before all else that the strategy orders by."""
 
 
 class Menu(_Value, frozen=True, kw_only=True):
@@ -376,6 +378,12 @@ class Pages(_Value, frozen=True, kw_only=True):
     """A page that is asked before an offer, and whose code has not answered within this time, is offered nothing; 0: none is asked."""
     take_back_s: float = 20.0
     """So long an agent whose page died in a call may take the call back."""
+    min_upload_kbits: float = 100.0
+    """With less upload than one channel takes an agent is technically not ready; so with the limits that follow. 0: whatever it is."""
+    max_loss: float = 0.05
+    """Share of the packets, 0 to 1."""
+    min_mos: float = 3.1
+    """Below it nearly all users are dissatisfied (ITU-T G.107 Annex B)."""
 
 
 class TenantConfiguration(_Value, frozen=True, kw_only=True):
@@ -477,9 +485,9 @@ def _problems(configuration: TenantConfiguration, people: tuple[Agent, ...]) -> 
 
 def page_problems(pages: Pages) -> list[str]:
     """What is wrong with what is expected of pages."""
-    limits = {"answer_within_s": 5.0, "take_back_s": 600.0}
+    limits = {"answer_within_s": 5.0, "take_back_s": 600.0, "min_upload_kbits": 10_000.0, "max_loss": 1.0, "min_mos": 4.0}
     return [
-        f"pages.{name} is {value:g}; it is 0 to {most:g} s"
+        f"pages.{name} is {value:g}; it is 0 to {most:g}"
         for name, most in limits.items()
         if not 0 <= (value := getattr(pages, name)) <= most
     ]

@@ -249,6 +249,7 @@ _FACTS: dict[type, Callable[[Step, Any], None]] = {
     inp.PageAnswered: operation.page_answered,
     inp.PageLost: facts.page_lost,
     inp.PageBack: facts.page_back,
+    inp.LineMeasured: operation.line_measured,
     inp.TrunkChanged: operation.trunk_changed,
 }
 _ACT = _COMMANDS | _FACTS

@@ -610,6 +610,21 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, f
     terms: tuple[float, ...]
 
 
+class TechnicallyNotReady(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
+    """Why an agent could not be asked though it wished to be."""
+
+    agent: AgentId
+    reason: Literal["page_not_answering", "line"]
+    since: float
+    """Epoch seconds."""
+    bad: tuple[str, ...] = ()
+    """Of a line: the figures that are no good."""
+    figures: dict[str, float] = {}
+    """What was measured last: upload_kbits, loss, jitter_ms, round_trip_ms, mos."""
+    measured_at: dict[str, float] = {}
+    """And when: epoch seconds."""
+
+
 class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """Why this contact went to this agent at this moment: enough to compute the winner again (U1)."""
 
@@ -631,13 +646,15 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     """Candidates beyond those, best first."""
     removed: dict[str, tuple[AgentId, ...]]
     """Filter -> agents it removed, in the order of the filters: not_member, skill, language, mode, then logged_off, not_ready, busy,
-    unregistered, already_tried, awaited (kept free for a better contact of another channel), no_bandwidth. What can never change stands
-    first: who lacks the skill is told so, logged on or not."""
+    technically_not_ready (`technical` says why), unregistered, already_tried, awaited (kept free for a better contact of another channel),
+    no_bandwidth. What can never change stands first: who lacks the skill is told so, logged on or not."""
     tie_break: str
     chosen: tuple[AgentId, ...]
     """One agent; several with ring_all."""
     by: str | None = None
     """Whoever chose, where no rule did: an agent who picked the contact (`agent:anna`), or the supervisor who gave it away."""
+    technical: tuple[TechnicallyNotReady, ...] = ()
+    """Of the first 32 that `technically_not_ready` removed."""
 
 
 class PagesAsked(_Event, frozen=True, kw_only=True):
@@ -843,6 +860,19 @@ class DeviceReachable(_Event, frozen=True, kw_only=True):
     contact: StaffText
 
 
+class LineMeasured(_Event, frozen=True, kw_only=True):
+    """What was measured on the line of an agent's page, and which of the figures are no good from now on: with any the agent is technically
+    not ready, where its phone is nothing but pages.
+    """
+
+    agent: AgentId
+    source: Literal["check", "call"]
+    figures: dict[str, float]
+    """upload_kbits, loss (0 to 1), jitter_ms, round_trip_ms, mos: those that were measured."""
+    bad: tuple[str, ...] = ()
+    """Of these, and of those measured before."""
+
+
 class DeadlinePassed(_Event, frozen=True, kw_only=True):
     """A deadline of the exchange was reached and led to nothing else: it is crossed out."""
 
@@ -999,6 +1029,7 @@ Event = (
     | DeviceUnbound
     | DeviceUnreachable
     | DeviceReachable
+    | LineMeasured
     | DeadlinePassed
     | TrunkUp
     | TrunkDown

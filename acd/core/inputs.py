@@ -351,6 +351,20 @@ class PageBack(_Input, frozen=True, kw_only=True):
     leg: LegId
 
 
+class LineMeasured(_Input, frozen=True, kw_only=True):
+    """What was measured on the line of an agent's page: by a check that the page runs, or in a call. None: it says nothing of that."""
+
+    agent: AgentId
+    source: Literal["check", "call"]
+    upload_kbits: float | None = None
+    """What the line has for a channel."""
+    loss: float | None = None
+    """Share of the packets from there, 0 to 1."""
+    jitter_ms: float | None = None
+    round_trip_ms: float | None = None
+    mos: float | None = None
+
+
 class TrunkChanged(_Input, frozen=True, kw_only=True):
     """A trunk answers its probes or its registration holds, or not."""
 
@@ -612,6 +626,7 @@ Fact = (
     | PageAnswered
     | PageLost
     | PageBack
+    | LineMeasured
     | TrunkChanged
 )
 Command = (

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from acd.core.events import TechnicallyNotReady
 from acd.core.ids import VOICE, AgentId, CallId, ContactId, EntryId, LegId, QueueId, TrunkId, channel_of
 from acd.core.inputs import SupervisionMode
 from acd.core.machines import leg as legs
@@ -115,6 +116,11 @@ class LiveAgent(_Value, frozen=True, kw_only=True):
     """It sits at the phone of this agent (hot desk); None: at its own."""
     asked_for: ContactId | None = None
     """Its phone is a page, which is asked whether it is there before this contact is offered to it: it counts as busy for that moment."""
+    technically_not_ready: TechnicallyNotReady | None = None
+    """Why it is offered no calls, whatever it wishes: its phone is nothing but pages, whose code does not answer, or whose line is too bad.
+    None: it is not so. It ends by itself."""
+    line: dict[str, float] | None = None
+    """What its page has measured last of the line it is on: upload_kbits, loss (0 to 1), jitter_ms, round_trip_ms, mos; None: nothing."""
 
 
 class LiveParty(_Value, frozen=True, kw_only=True):
@@ -393,6 +399,8 @@ def _agents(fold: Fold, now: float) -> tuple[LiveAgent, ...]:
                 busy_today_s=tally.busy_s,
                 unreachable=_is_silent(fold, agent),
                 at=agent.at,
+                technically_not_ready=fold.technically(agent),
+                line=dict(agent.line.figures) if agent.line is not None else None,
                 asked_for=fold.state.questions[agent.question].contact if agent.question is not None else None,
             )
         )

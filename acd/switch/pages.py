@@ -21,6 +21,7 @@ from acd.core import inputs as inp
 from acd.core.ids import AgentId, QuestionId, TenantId
 from acd.core.inputs import Input
 from acd.directory import Directory, device_aor
+from media.control import Quality
 from sip import events as sip_events
 from sip.flow import Flow
 from sip.registrar import Binding
@@ -29,6 +30,25 @@ from sip.uri import Uri
 FRESH_S: Final = 1.0
 """Who has answered so recently is not asked once more."""
 NO_ANSWER: Final = "the page's code does not answer"
+
+
+LEAST_PACKETS: Final = 250
+"""Of 20 ms each: five seconds. What was measured in less says nothing of the line."""
+
+
+def line_of_call(agent: AgentId | None, quality: Quality) -> inp.LineMeasured | None:
+    """What the media plane has measured of a page's leg, as a measurement of its line: what came from there. None: too little came."""
+    packets = quality.packets_received + quality.packets_lost
+    if agent is None or packets < LEAST_PACKETS:
+        return None
+    return inp.LineMeasured(
+        agent=agent,
+        source="call",
+        loss=round(quality.packets_lost / packets, 4),
+        jitter_ms=quality.jitter_ms,
+        round_trip_ms=quality.round_trip_ms,
+        mos=quality.mos,
+    )
 
 
 class Handle(Protocol):

@@ -43,6 +43,7 @@ from acd.switch.keys import Keys
 from acd.switch.legs import Phase, SwitchLeg
 from acd.switch.lines import credentials
 from acd.switch.noting import Noting
+from acd.switch.pages import line_of_call
 from acd.switch.pins import PinEntry, nobodys_pin, parted
 from acd.switch.port_shares import PortShares
 from acd.switch.recordings import Recordings
@@ -909,6 +910,15 @@ class Switch:
         leg = self._measuring.pop(report.leg, None)
         if leg is not None:
             self._report(leg.tenant, inp.QualityMeasured(leg=leg.leg, quality=msgspec.structs.asdict(report.quality)))
+            line = line_of_call(leg.agent, report.quality) if self._is_page(leg) else None
+            if line is not None:
+                self._report(leg.tenant, line)
+
+    def _is_page(self, leg: SwitchLeg) -> bool:
+        """Whether the contact that took the call is a browser's page, as far as it is still registered."""
+        aor, contact = leg.contacts.get(leg.session or "", (None, None))
+        binding = self.sip.binding(aor, contact) if aor is not None and contact is not None else None
+        return binding is not None and binding.flow.is_websocket
 
     def _silent_leg(self, report: control.LegSilent) -> None:
         self._with(report.leg, self._ask_whether_there)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from acd.core import live
+from api.contract.decision import TechnicallyNotReady
 from api.contract.kit import Public, told
 from api.contract.words import SupervisionMode
 
@@ -107,6 +108,11 @@ class LiveAgent(Public, frozen=True, kw_only=True):
     """It sits at the phone of this agent (hot desk); Null: at its own."""
     asked_for: str | None = None
     """Its phone is a page, which is asked whether it is there before this contact is offered to it: it counts as busy for that moment."""
+    technically_not_ready: TechnicallyNotReady | None = None
+    """Why it is offered no calls, whatever it wishes: its phone is nothing but pages, whose code does not answer, or whose line is too bad.
+    Null: it is not so. It ends by itself."""
+    line: dict[str, float] | None = None
+    """What its page has measured last of the line it is on: upload_kbits, loss (0 to 1), jitter_ms, round_trip_ms, mos; Null: nothing."""
 
 
 class LiveParty(Public, frozen=True, kw_only=True):

@@ -862,6 +862,19 @@ class DeviceReachable(_Event, frozen=True, kw_only=True):
     contact: str
 
 
+class LineMeasured(_Event, frozen=True, kw_only=True):
+    """What was measured on the line of an agent's page, and which of the figures are no good from now on: with any the agent is technically
+    not ready, where its phone is nothing but pages.
+    """
+
+    agent: str
+    source: Literal["check", "call"]
+    figures: dict[str, float]
+    """upload_kbits, loss (0 to 1), jitter_ms, round_trip_ms, mos: those that were measured."""
+    bad: tuple[str, ...] = ()
+    """Of these, and of those measured before."""
+
+
 class DeadlinePassed(_Event, frozen=True, kw_only=True):
     """A deadline of the exchange was reached and led to nothing else: it is crossed out. Bookkeeping."""
 
@@ -1006,6 +1019,7 @@ _Kinds = (
     | DeviceUnbound
     | DeviceUnreachable
     | DeviceReachable
+    | LineMeasured
     | DeadlinePassed
     | TrunkUp
     | TrunkDown
@@ -1104,6 +1118,7 @@ FROM_JOURNAL: Final[Mapping[type[ev.Event], type[Public] | None]] = {
     ev.DeviceUnbound: DeviceUnbound,
     ev.DeviceUnreachable: DeviceUnreachable,
     ev.DeviceReachable: DeviceReachable,
+    ev.LineMeasured: LineMeasured,
     ev.DeadlinePassed: DeadlinePassed,
     ev.TrunkUp: TrunkUp,
     ev.TrunkDown: TrunkDown,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from acd.core import inputs as inp
 from acd.core import schedule
 from acd.core.configuration_changes import applied, touched
@@ -15,6 +17,7 @@ from acd.core.events import (
     DeviceUnbound,
     DeviceUnreachable,
     HotDeskEnded,
+    LineMeasured,
     QueueClosed,
     QueueOpened,
     SignOfLifeGiven,
@@ -27,6 +30,7 @@ from acd.core.ids import AgentId, QueueId
 from acd.core.intake import facts
 from acd.core.machines import agent as agents
 from acd.core.machines import queue as queues
+from acd.core.state import page_line
 from acd.core.steps import asking, queueing
 from acd.core.steps.clearing import clear_call, end_dialog
 from acd.core.steps.step import Step
@@ -189,6 +193,19 @@ def page_answered(x: Step, fact: inp.PageAnswered) -> None:
         queueing.page_answered(x, question, fact)
     elif agent is None or not fact.answered or fact.contact is None or not asking.answered_late(x, agent, fact.contact):
         x.drop(fact)
+
+
+def line_measured(x: Step, fact: inp.LineMeasured) -> None:
+    agent, configuration = x.state.agents.get(fact.agent), x.state.configuration
+    figures = {name: float(value) for name in FIGURES if (value := getattr(fact, name)) is not None}
+    if agent is None or configuration is None or not figures or not all(map(math.isfinite, figures.values())):
+        x.drop(fact)
+        return
+    bad = page_line.bad_figures(agent.line, figures, configuration.pages)
+    x.emit(LineMeasured(agent=agent.id, source=fact.source, figures=figures, bad=bad))
+
+
+FIGURES = ("upload_kbits", "loss", "jitter_ms", "round_trip_ms", "mos")
 
 
 def trunk_changed(x: Step, fact: inp.TrunkChanged) -> None:

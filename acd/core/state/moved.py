@@ -14,7 +14,7 @@ A start after the service was not there moves less (docs/figures.md, 1 and 3): t
 | after-call work: `since`, `until`, AFTER_CALL_WORK | move: what is left of it is due after the start |
 | what the figures measure (`move_statistics`) | moves: nobody talked, wrapped up or was idle |
 | an agent's `since`, `idle_since` | stay: a wish and a place among the idle are as old as they are, and all wait alike |
-| bindings, their pages' answers, BINDING | stay: a phone counts its registration by its own clock |
+| bindings, their pages' answers and lines, BINDING | stay: a phone counts its registration by its own clock |
 | HOURS, `day_ends_at` | stay: civil |
 | trunks' `since` | stay, until the trunk is looked at again |
 | `recordings`, `ended_legs` | stay: they say how old a thing is that is to be forgotten |
@@ -73,6 +73,9 @@ def _move_agent(agent: s.Agent, by_s: float) -> None:
     agent.idle_since += by_s
     for work in agent.works.values():
         move_work(work, by_s)
+    if agent.line is not None:
+        agent.line.measured_at = {figure: at + by_s for figure, at in agent.line.measured_at.items()}
+        agent.line.bad_since = _moved(agent.line.bad_since, by_s)
     for binding in agent.bindings.values():
         binding.expires_at += by_s
         binding.unreachable_since = _moved(binding.unreachable_since, by_s)

@@ -306,6 +306,15 @@ class Binding(_Part, kw_only=True):
     """When the code of a page has answered a question last."""
 
 
+class PageLine(_Part, kw_only=True):
+    """What was measured of the line of an agent's page (`acd.core.state.page_line`)."""
+
+    figures: dict[str, float] = {}
+    measured_at: dict[str, float] = {}
+    bad: list[str] = []
+    bad_since: float | None = None
+
+
 class Agent(_Part, kw_only=True):
     """A person as the exchange sees it."""
 
@@ -329,6 +338,7 @@ class Agent(_Part, kw_only=True):
     """It sits at the phone of this one (hot desk); None: at its own."""
     question: QuestionId | None = None
     """Its page is asked for the contact of this one, which it is kept for."""
+    line: PageLine | None = None
 
 
 class Queue(_Part, kw_only=True):

@@ -125,7 +125,16 @@ def configuration(rng: random.Random, version: int = 0) -> TenantConfiguration:
             exit_key="9",
             exit_target=ToMenu(menu="main"),
         ),
-        Queue(id="sales", name="Sales", requirements=(sales,), strategy="best_skill", record=True, priority_s=60.0, languages="preferred"),
+        Queue(
+            id="sales",
+            name="Sales",
+            requirements=(sales,),
+            strategy="best_skill",
+            record=True,
+            priority_s=60.0,
+            languages="preferred",
+            worse_line_counts=True,
+        ),
         Queue(id="ring", name="Ring", strategy="ring_all", members=tuple(one.id for one in people[:4]), redirect_on_no_answer="stay_ready"),
         Queue(
             id="turn",
@@ -224,6 +233,7 @@ def _otherwise(rng: random.Random, made: TenantConfiguration) -> dict[str, Any]:
             lambda: {"queues": (*queues[:line], replace(queue, schedule=rng.choice((None, "hours"))), *queues[line + 1 :])},
             lambda: {"queues": (*queues[:line], replace(queue, languages=rng.choice(USES)), *queues[line + 1 :])},
             lambda: {"queues": (*queues[:line], replace(queue, overflow=()), *queues[line + 1 :])},
+            lambda: {"queues": (*queues[:line], replace(queue, worse_line_counts=rng.random() < 0.5), *queues[line + 1 :])},
             lambda: {"queues": (*queues[:line], replace(queue, service_level_s=rng.choice((5.0, 30.0))), *queues[line + 1 :])},
             lambda: {"queues": (*(one for one in queues if one.id != "extra"),), "numbers": made.numbers[:5]},
             lambda: {"queues": (*queues, Queue(id="extra", name="Extra"))},
@@ -712,6 +722,15 @@ class Storm(Shell):
                     )
                 )
             )
+            return
+        if rng.random() < 0.3:
+            upload, loss, mos = (
+                rng.choice((None, 50.0, 110.0, 150.0, 900.0)),
+                rng.choice((None, 0.0, 0.04, 0.2)),
+                rng.choice((None, 3.0, 4.4)),
+            )
+            source = rng.choice(("check", "call"))
+            self.give(inp.LineMeasured(agent=self.agent(), source=source, upload_kbits=upload, loss=loss, mos=mos))
             return
         mine = [leg.id for leg in state.legs.values() if leg.agent is not None and leg.state in legs.ANSWERED]
         leg_id = rng.choice(mine) if mine and rng.random() < 0.9 else self.leg()

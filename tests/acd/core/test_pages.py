@@ -14,6 +14,7 @@ from acd.core.configuration import Forwarding, Number, Overflow, Pages, ToAgent,
 from acd.core.errors import IllegalTransition
 from acd.core.live import LiveAgent, LiveParty
 from acd.core.replay import fold, redrive, restore, snapshot
+from acd.core.routing.decision import winner
 from tests.acd.core.shell import QUOTE, T0, Phone, Shell, agent, call, house, open_house, queue
 
 FROZEN = Phone(page_answers_after_s=None)
@@ -500,3 +501,111 @@ def test_a_restart_that_has_lost_the_leg_too_gives_the_caller_back_at_once() -> 
     lose(shell)
     shell.come_again(without=("c.1",))
     assert [one.cause for one in shell.of(ev.Queued)] == [None, "page_lost"]
+
+
+# ---------------------------------------------------------------------- the line that a page is on
+
+
+def measured(shell: Shell, name: str = "anna", **figures: float) -> None:
+    shell.send(inp.LineMeasured(agent=name, source="check", **figures))
+
+
+def test_a_bad_line_is_technically_not_ready_with_its_figures_and_ready_again_well_within_the_limit() -> None:
+    shell = pages("anna", desk=("ben",))
+    measured(shell, upload_kbits=90.0, loss=0.02, round_trip_ms=40.0)
+    since = shell.now
+    assert on_board(shell, "anna").category == "technically_not_ready"
+    shell.run(10)
+    call(shell, name="c")
+    shell.run(0.1)
+    decision = shell.of(ev.OfferMade)[0].decision
+    assert decision.chosen == ("ben",)
+    assert decision.technical == (
+        ev.TechnicallyNotReady(
+            agent="anna",
+            reason="line",
+            since=since,
+            bad=("upload_kbits",),
+            figures={"upload_kbits": 90.0, "loss": 0.02, "round_trip_ms": 40.0},
+            measured_at=dict.fromkeys(("upload_kbits", "loss", "round_trip_ms"), since),
+        ),
+    )
+    measured(shell, upload_kbits=110.0)
+    assert on_board(shell, "anna").technically_not_ready is not None
+    measured(shell, upload_kbits=130.0)
+    assert on_board(shell, "anna").technically_not_ready is None
+    assert on_board(shell, "anna").category == "free"
+
+
+def test_a_figure_that_a_measurement_has_not_is_as_it_was() -> None:
+    shell = pages("anna")
+    measured(shell, upload_kbits=50.0)
+    shell.send(inp.LineMeasured(agent="anna", source="call", loss=0.0, mos=4.4))
+    assert on_board(shell, "anna").category == "technically_not_ready"
+    assert on_board(shell, "anna").line == {"upload_kbits": 50.0, "loss": 0.0, "mos": 4.4}
+    measured(shell, upload_kbits=500.0)
+    assert on_board(shell, "anna").category == "free"
+
+
+@pytest.mark.parametrize(
+    ("bad", "still", "good"), [({"loss": 0.06}, {"loss": 0.04}, {"loss": 0.02}), ({"mos": 3.0}, {"mos": 3.3}, {"mos": 3.5})]
+)
+def test_loss_and_mos_have_limits_with_a_way_back(bad: dict[str, float], still: dict[str, float], good: dict[str, float]) -> None:
+    shell = pages("anna")
+    measured(shell, **still)
+    assert on_board(shell, "anna").category == "free"
+    for figures, category in ((bad, "technically_not_ready"), (still, "technically_not_ready"), (good, "free")):
+        measured(shell, **figures)
+        assert on_board(shell, "anna").category == category
+
+
+def test_the_limits_are_the_tenants_and_nought_is_none() -> None:
+    shell = pages("anna", configuration={"pages": Pages(min_upload_kbits=0.0, max_loss=0.2)})
+    measured(shell, upload_kbits=1.0, loss=0.15)
+    assert on_board(shell, "anna").category == "free"
+    measured(shell, loss=0.25)
+    assert on_board(shell, "anna").category == "technically_not_ready"
+
+
+def test_a_desk_phone_is_offered_calls_whatever_was_measured_at_the_page() -> None:
+    shell = pages(desk=("ben",))
+    measured(shell, "ben", upload_kbits=1.0)
+    call(shell, name="c")
+    assert offered(shell) == ["ben"]
+
+
+def test_what_was_measured_yesterday_says_nothing_of_the_next_shift() -> None:
+    shell = pages("anna")
+    measured(shell, upload_kbits=50.0)
+    shell.send(inp.LogOff(agent="anna"), inp.LogOn(agent="anna", ready=True))
+    assert on_board(shell, "anna").category == "free"
+
+
+@pytest.mark.parametrize("strategy", ["longest_idle", "round_robin"])
+def test_who_is_on_a_worse_line_comes_behind_the_others_where_the_queue_says_so(strategy: str) -> None:
+    chosen = {}
+    for counts in (False, True):
+        shell = pages("anna", "ben", configuration={"queues": (queue(greeting=(), strategy=strategy, worse_line_counts=counts),)})
+        measured(shell, loss=0.02, mos=3.9)
+        call(shell, name="c")
+        shell.run(0.1)
+        chosen[counts] = offered(shell)
+        decision = shell.of(ev.OfferMade)[0].decision
+        assert ("worse_line" in decision.term_names) is counts
+        assert winner(decision) == decision.chosen
+    assert chosen == {False: ["anna"], True: ["ben"]}
+
+
+def test_measurements_of_nobody_or_of_nothing_are_dropped() -> None:
+    shell = pages("anna")
+    measured(shell, "nobody", loss=0.5)
+    measured(shell)
+    assert shell.of(ev.LineMeasured) == []
+
+
+def test_why_somebody_waits_says_who_is_technically_not_ready() -> None:
+    shell = pages("anna", anna=FROZEN)
+    call(shell, name="c")
+    shell.run(1)
+    waiting = shell.engine.why_waiting("c", shell.now)
+    assert [(one.agent, one.reason) for one in waiting.technical] == [("anna", "page_not_answering")]

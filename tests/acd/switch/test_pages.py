@@ -14,7 +14,8 @@ from acd.config import VoiceSettings
 from acd.core import effects as ef
 from acd.core import inputs as inp
 from acd.directory import Device, Directory, TenantSetup
-from acd.switch.pages import Handle, Pages
+from acd.switch.pages import Handle, Pages, line_of_call
+from media.control import Quality
 from sip.events import OptionsAnswered
 from sip.flow import Flow
 from sip.registrar import Binding
@@ -193,3 +194,16 @@ def test_a_page_that_registers_again_is_there(rig: Rig) -> None:
     rig.pages.close()
     rig.world.run(60)
     assert len(rig.world.sent) == 1
+
+
+def quality(**more: Any) -> Quality:
+    usual = {"packets_sent": 500, "packets_received": 475, "packets_lost": 25, "packets_late_or_duplicate": 0, "jitter_ms": 4.0}
+    measured = {"round_trip_ms": 40.0, "remote_loss_fraction": 0.0, "mos": 3.9, "r_factor": 80.0, "codec": "opus"}
+    return Quality(**(usual | measured | more))
+
+
+def test_what_came_from_a_page_in_a_call_is_a_measurement_of_its_line() -> None:
+    expected = inp.LineMeasured(agent="anna", source="call", loss=0.05, jitter_ms=4.0, round_trip_ms=40.0, mos=3.9)
+    assert line_of_call("anna", quality()) == expected
+    assert line_of_call("anna", quality(packets_received=200, packets_lost=0)) is None
+    assert line_of_call(None, quality()) is None

@@ -10,7 +10,7 @@ import hashlib
 from bisect import bisect_left, insort
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -19,6 +19,7 @@ from acd.core.channel_kinds import CHANNELS
 from acd.core.configuration import Queue, TenantConfiguration
 from acd.core.configuration_changes import Change, touched
 from acd.core.errors import BrokenHistory
+from acd.core.events import TechnicallyNotReady
 from acd.core.ids import VOICE, AgentId, CallId, EntryId, QueueId
 from acd.core.machines import agent as agents
 from acd.core.machines import call as calls
@@ -164,9 +165,26 @@ class Indexes:
         """Why nothing that needs a phone is offered to this agent: its page, or the line that it is on, is no good at the moment, or there
         is nothing that could be rung.
         """
-        if self.is_reachable(agent):
+        if not self.is_reachable(agent):
+            return "technically_not_ready" if self.pages_of(agent) else "unregistered"
+        has_bad_line = agent.line is not None and bool(agent.line.bad)
+        return "technically_not_ready" if has_bad_line and self.pages_of(agent) else None
+
+    def technically(self, agent: s.Agent) -> TechnicallyNotReady | None:
+        """Why it is technically not ready, whatever it wishes; None: it is not."""
+        pages = self.pages_of(agent)
+        silent = [one.unreachable_since for one in pages if one.unreachable_since is not None]
+        line = agent.line or s.PageLine()
+        if pages and len(silent) == len(pages):
+            reason: Literal["page_not_answering", "line"] = "page_not_answering"
+            since = max(silent)
+        elif pages and line.bad_since is not None:
+            reason, since = "line", line.bad_since
+        else:
             return None
-        return "technically_not_ready" if self.pages_of(agent) else "unregistered"
+        return TechnicallyNotReady(
+            agent=agent.id, reason=reason, since=since, bad=tuple(line.bad), figures=dict(line.figures), measured_at=dict(line.measured_at)
+        )
 
     @property
     def is_at_work(self) -> bool:

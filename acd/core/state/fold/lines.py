@@ -53,6 +53,17 @@ def device_reachable(fold: Indexes, event: ev.DeviceReachable, _now: float) -> N
     fold.categorise_users(agent)
 
 
+def line_measured(fold: Indexes, event: ev.LineMeasured, now: float) -> None:
+    agent = fold.state.agents[event.agent]
+    line = agent.line if agent.line is not None else s.PageLine()
+    agent.line = line
+    line.figures = line.figures | event.figures
+    line.measured_at = line.measured_at | dict.fromkeys(event.figures, now)
+    line.bad = list(event.bad)
+    line.bad_since = (line.bad_since if line.bad_since is not None else now) if event.bad else None
+    fold.categorise(agent)
+
+
 def deadline_passed(fold: Indexes, event: ev.DeadlinePassed, now: float) -> None:
     fold.timers.stop(event.timer)
     kind, _, subject = event.timer.partition(" ")
@@ -115,6 +126,7 @@ HANDLERS: Handlers = {
     ev.DeviceUnbound: device_unbound,
     ev.DeviceUnreachable: device_unreachable,
     ev.DeviceReachable: device_reachable,
+    ev.LineMeasured: line_measured,
     ev.DeadlinePassed: deadline_passed,
     ev.TrunkUp: trunk_up,
     ev.TrunkDown: trunk_down,

@@ -38,8 +38,8 @@ from acd.core.events import (
     LegReplaced,
     OfferEnded,
     OfferMade,
-    PageBack,
-    PageLost,
+    PartyBack,
+    PartyLost,
     SupervisionBegan,
     shown,
 )
@@ -459,10 +459,10 @@ class TenantExchange:
                     self._talks["conference"] += 1
                 case SupervisionBegan():
                     self._talks["supervision"] += 1
-                case PageLost():
+                case PartyLost():
                     self._pages["lost"] += 1
-                case PageBack() | LegReplaced():
-                    self._pages["back" if isinstance(event, PageBack) else "taken_back"] += 1
+                case PartyBack() | LegReplaced():
+                    self._pages["back" if isinstance(event, PartyBack) else "taken_back"] += 1
                 case CallTransferred(cause="page_lost", to=to):
                     self._pages["requeued" if to.startswith("queue:") else "given_up"] += 1
                 case _:

@@ -65,10 +65,11 @@ HELP = {
         "Audio streams that were found to come from another address than their description said, and followed there."
     ),
     "fernamt_switch_browsers_connected_total": "Browsers that proved to be who they said, or were there again: audio flows.",
-    "fernamt_switch_browsers_suspect_total": "Browsers of which nothing came for 8 s, and that were asked by SIP whether they are there.",
+    "fernamt_switch_browsers_suspect_total": "Browsers of which nothing came for 8 s.",
     "fernamt_switch_browsers_gone_total": "Browsers of which nothing came for 30 s.",
     "fernamt_switch_browsers_closed_total": "Browsers that ended their audio themselves: the page was left or reloaded.",
     "fernamt_switch_browsers_failed_total": "Browsers that were not who they said, or with whom no keys could be agreed on.",
+    "fernamt_switch_legs_unheard_total": "Legs from which nothing had come five seconds after somebody began to listen to them.",
     "fernamt_switch_silent_legs_asked_total": (
         "Parties of which neither RTP nor RTCP was heard for media.silence_s, and that were asked by SIP whether they are there."
     ),

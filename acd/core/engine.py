@@ -250,6 +250,7 @@ _FACTS: dict[type, Callable[[Step, Any], None]] = {
     inp.PageLost: facts.page_lost,
     inp.PageBack: facts.page_back,
     inp.LineMeasured: operation.line_measured,
+    inp.OneWayAudio: facts.one_way_audio,
     inp.TrunkChanged: operation.trunk_changed,
 }
 _ACT = _COMMANDS | _FACTS

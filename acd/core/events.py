@@ -172,8 +172,8 @@ class LegRetrieved(_Event, frozen=True, kw_only=True):
     """Who acted at this agent's desk, where it was not the agent."""
 
 
-class PageLost(_Event, frozen=True, kw_only=True):
-    """The browser's page of an agent died in a conversation: the leg counts as held by its phone (LegHeld follows) until PageBack,
+class PartyLost(_Event, frozen=True, kw_only=True):
+    """The browser's page of an agent died in a conversation: the leg counts as held by its phone (LegHeld follows) until PartyBack,
     LegReplaced or its end.
     """
 
@@ -187,7 +187,7 @@ class PageLost(_Event, frozen=True, kw_only=True):
     """It did not hold by its phone before."""
 
 
-class PageBack(_Event, frozen=True, kw_only=True):
+class PartyBack(_Event, frozen=True, kw_only=True):
     """The page is there again by itself; LegRetrieved follows where it did not hold before."""
 
     call: CallId
@@ -204,6 +204,14 @@ class LegReplaced(_Event, frozen=True, kw_only=True):
     agent: AgentId
     held: bool = False
     """Whoever was on hold at the agent's desk still is."""
+
+
+class OneWayAudioFound(_Event, frozen=True, kw_only=True):
+    """A party of a conversation is not heard, or hears nobody; the call goes on as it is."""
+
+    call: CallId
+    leg: LegId
+    direction: Literal["unheard", "deaf"]
 
 
 class LegCleared(_Event, frozen=True, kw_only=True):
@@ -860,7 +868,7 @@ class DeviceReachable(_Event, frozen=True, kw_only=True):
     contact: StaffText
 
 
-class LineMeasured(_Event, frozen=True, kw_only=True):
+class LineJudged(_Event, frozen=True, kw_only=True):
     """What was measured on the line of an agent's page, and which of the figures are no good from now on: with any the agent is technically
     not ready, where its phone is nothing but pages.
     """
@@ -961,9 +969,10 @@ Event = (
     | LegConnected
     | LegHeld
     | LegRetrieved
-    | PageLost
-    | PageBack
+    | PartyLost
+    | PartyBack
     | LegReplaced
+    | OneWayAudioFound
     | LegCleared
     | LegQuoted
     | CreditLimited
@@ -1029,7 +1038,7 @@ Event = (
     | DeviceUnbound
     | DeviceUnreachable
     | DeviceReachable
-    | LineMeasured
+    | LineJudged
     | DeadlinePassed
     | TrunkUp
     | TrunkDown

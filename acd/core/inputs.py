@@ -351,6 +351,14 @@ class PageBack(_Input, frozen=True, kw_only=True):
     leg: LegId
 
 
+class OneWayAudio(_Input, frozen=True, kw_only=True):
+    """Somebody in conversation is not heard: nothing has come from the leg for the first seconds of it."""
+
+    leg: LegId
+    direction: Literal["unheard", "deaf"] = "unheard"
+    """Nothing comes from it; or, by its own reports, nothing reaches it."""
+
+
 class LineMeasured(_Input, frozen=True, kw_only=True):
     """What was measured on the line of an agent's page: by a check that the page runs, or in a call. None: it says nothing of that."""
 
@@ -627,6 +635,7 @@ Fact = (
     | PageLost
     | PageBack
     | LineMeasured
+    | OneWayAudio
     | TrunkChanged
 )
 Command = (

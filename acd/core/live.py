@@ -142,6 +142,8 @@ class LiveParty(_Value, frozen=True, kw_only=True):
     """And how: listen, whisper, barge; so too while the supervisor's phone rings."""
     lost_until: float | None = None
     """Epoch seconds until which the agent may take the call back; None: its page is not lost."""
+    one_way: str | None = None
+    """`unheard`: nothing had come from it five seconds after its conversation began; None: nothing of that kind is known."""
 
 
 class LiveCall(_Value, frozen=True, kw_only=True):
@@ -450,6 +452,7 @@ def _party(state: State, call: Call, leg: Leg) -> LiveParty:
         doing=_doing(state, call, leg),
         supervises=supervision.agent if supervision is not None else None,
         mode=supervision.mode if supervision is not None else None,
+        one_way=leg.one_way,
         lost_until=leg.lost.until if leg.lost is not None else None,
     )
 

@@ -222,6 +222,7 @@ class Switch:
             control.PlayEnded: self._played,
             control.LegClosed: self._measured,
             control.LegSilent: self._silent_leg,
+            control.LegUnheard: self._unheard,
             control.RecordingEnded: self.recordings.ended,
             control.LegLatched: self._latched,
             control.BrowserChanged: self._browser_changed,
@@ -922,6 +923,10 @@ class Switch:
 
     def _silent_leg(self, report: control.LegSilent) -> None:
         self._with(report.leg, self._ask_whether_there)
+
+    def _unheard(self, report: control.LegUnheard) -> None:
+        self.counters["legs_unheard"] += 1
+        self._with(report.leg, lambda leg: self._report(leg.tenant, inp.OneWayAudio(leg=leg.leg)))
 
     def _ask_whether_there(self, leg: SwitchLeg) -> None:
         """Silence proves nothing: who waits, is muted or suppresses silence sends no packet. Who does not answer is gone."""

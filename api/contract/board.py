@@ -136,6 +136,8 @@ class LiveParty(Public, frozen=True, kw_only=True):
     """And how: listen, whisper, barge; so too while the supervisor's phone rings."""
     lost_until: float | None = None
     """Epoch seconds until which the agent may take the call back; Null: its page is not lost."""
+    one_way: str | None = None
+    """`unheard`: nothing had come from it five seconds after its conversation began; Null: nothing of that kind is known."""
 
 
 class LiveCall(Public, frozen=True, kw_only=True):

@@ -180,8 +180,8 @@ class LegRetrieved(_Event, frozen=True, kw_only=True):
     """Who acted at this agent's desk, where it was not the agent."""
 
 
-class PageLost(_Event, frozen=True, kw_only=True):
-    """The browser's page of an agent died in a conversation: the leg counts as held by its phone (LegHeld follows) until PageBack,
+class PartyLost(_Event, frozen=True, kw_only=True):
+    """The browser's page of an agent died in a conversation: the leg counts as held by its phone (LegHeld follows) until PartyBack,
     LegReplaced or its end.
     """
 
@@ -195,7 +195,7 @@ class PageLost(_Event, frozen=True, kw_only=True):
     """It did not hold by its phone before."""
 
 
-class PageBack(_Event, frozen=True, kw_only=True):
+class PartyBack(_Event, frozen=True, kw_only=True):
     """The page is there again by itself; LegRetrieved follows where it did not hold before."""
 
     call: str
@@ -212,6 +212,14 @@ class LegReplaced(_Event, frozen=True, kw_only=True):
     agent: str
     held: bool = False
     """Whoever was on hold at the agent's desk still is."""
+
+
+class OneWayAudioFound(_Event, frozen=True, kw_only=True):
+    """A party of a conversation is not heard (`unheard`), or hears nobody (`deaf`); the call goes on as it is."""
+
+    call: str
+    leg: str
+    direction: Literal["unheard", "deaf"]
 
 
 class LegCleared(_Event, frozen=True, kw_only=True):
@@ -862,7 +870,7 @@ class DeviceReachable(_Event, frozen=True, kw_only=True):
     contact: str
 
 
-class LineMeasured(_Event, frozen=True, kw_only=True):
+class LineJudged(_Event, frozen=True, kw_only=True):
     """What was measured on the line of an agent's page, and which of the figures are no good from now on: with any the agent is technically
     not ready, where its phone is nothing but pages.
     """
@@ -951,9 +959,10 @@ _Kinds = (
     | LegConnected
     | LegHeld
     | LegRetrieved
-    | PageLost
-    | PageBack
+    | PartyLost
+    | PartyBack
     | LegReplaced
+    | OneWayAudioFound
     | LegCleared
     | LegQuoted
     | CreditLimited
@@ -1019,7 +1028,7 @@ _Kinds = (
     | DeviceUnbound
     | DeviceUnreachable
     | DeviceReachable
-    | LineMeasured
+    | LineJudged
     | DeadlinePassed
     | TrunkUp
     | TrunkDown
@@ -1050,9 +1059,10 @@ FROM_JOURNAL: Final[Mapping[type[ev.Event], type[Public] | None]] = {
     ev.LegConnected: LegConnected,
     ev.LegHeld: LegHeld,
     ev.LegRetrieved: LegRetrieved,
-    ev.PageLost: PageLost,
-    ev.PageBack: PageBack,
+    ev.PartyLost: PartyLost,
+    ev.PartyBack: PartyBack,
     ev.LegReplaced: LegReplaced,
+    ev.OneWayAudioFound: OneWayAudioFound,
     ev.LegCleared: LegCleared,
     ev.LegQuoted: LegQuoted,
     ev.CreditLimited: CreditLimited,
@@ -1118,7 +1128,7 @@ FROM_JOURNAL: Final[Mapping[type[ev.Event], type[Public] | None]] = {
     ev.DeviceUnbound: DeviceUnbound,
     ev.DeviceUnreachable: DeviceUnreachable,
     ev.DeviceReachable: DeviceReachable,
-    ev.LineMeasured: LineMeasured,
+    ev.LineJudged: LineJudged,
     ev.DeadlinePassed: DeadlinePassed,
     ev.TrunkUp: TrunkUp,
     ev.TrunkDown: TrunkDown,

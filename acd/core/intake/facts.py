@@ -7,13 +7,23 @@ from acd.core.channels import voice
 from acd.core.configuration import Target, ToAgent, ToOutside
 from acd.core.effects import AnswerReferrer, ReleaseLeg
 from acd.core.errors import IllegalTransition
-from acd.core.events import CreditLimited, LegAlerted, LegAnsweredLate, LegConnected, LegMeasured, LegQuoted, RecordingKept, SoundsFinished
+from acd.core.events import (
+    CreditLimited,
+    LegAlerted,
+    LegAnsweredLate,
+    LegConnected,
+    LegMeasured,
+    LegQuoted,
+    OneWayAudioFound,
+    RecordingKept,
+    SoundsFinished,
+)
 from acd.core.intake import desk
 from acd.core.machines import call as calls
 from acd.core.machines import leg as legs
 from acd.core.state import limits
 from acd.core.state import values as s
-from acd.core.steps import consultation, conversation, keys, lost_page, reach, recording, referral, supervision, treatment
+from acd.core.steps import audio, consultation, conversation, keys, lost_page, reach, recording, referral, supervision, treatment
 from acd.core.steps.clearing import clear_call, end_leg, told_of_end
 from acd.core.steps.step import Step
 
@@ -156,6 +166,16 @@ def page_lost(x: Step, fact: inp.PageLost) -> None:
         x.drop(fact)
         return
     lost_page.lost(x, x.state.calls[leg.call], leg, fact.why)
+
+
+def one_way_audio(x: Step, fact: inp.OneWayAudio) -> None:
+    """Where somebody is to hear it; who is not listened to has nothing to say."""
+    leg = x.state.legs.get(fact.leg)
+    call = x.state.calls.get(leg.call) if leg is not None else None
+    if leg is None or call is None or leg.one_way == fact.direction or all(leg.id not in pair for pair in audio.hears(x.state, call)):
+        x.drop(fact)
+        return
+    x.emit(OneWayAudioFound(call=call.id, leg=leg.id, direction=fact.direction))
 
 
 def page_back(x: Step, fact: inp.PageBack) -> None:

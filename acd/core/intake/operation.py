@@ -17,7 +17,7 @@ from acd.core.events import (
     DeviceUnbound,
     DeviceUnreachable,
     HotDeskEnded,
-    LineMeasured,
+    LineJudged,
     QueueClosed,
     QueueOpened,
     SignOfLifeGiven,
@@ -202,7 +202,7 @@ def line_measured(x: Step, fact: inp.LineMeasured) -> None:
         x.drop(fact)
         return
     bad = page_line.bad_figures(agent.line, figures, configuration.pages)
-    x.emit(LineMeasured(agent=agent.id, source=fact.source, figures=figures, bad=bad))
+    x.emit(LineJudged(agent=agent.id, source=fact.source, figures=figures, bad=bad))
 
 
 FIGURES = ("upload_kbits", "loss", "jitter_ms", "round_trip_ms", "mos")

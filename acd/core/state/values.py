@@ -81,6 +81,8 @@ class Leg(_Part, kw_only=True):
     limits: dict[str, float] = {}
     """Cause -> the instant at which the call is ended for it; see `acd.core.state.limits`."""
     lost: Lost | None = None
+    one_way: str | None = None
+    """It was not heard, or heard nobody, when its conversation began."""
     replaces: LegId | None = None
     """The one whose place it is to take."""
 

@@ -30,7 +30,7 @@ from typing import Final, Literal
 
 from acd.core.effects import PopScreen
 from acd.core.errors import IllegalTransition
-from acd.core.events import CallRetrieved, CallTransferred, LegConnected, LegReplaced, PageBack, PageLost, Queued
+from acd.core.events import CallRetrieved, CallTransferred, LegConnected, LegReplaced, PartyBack, PartyLost, Queued
 from acd.core.ids import AgentId, EntryId, QueueId
 from acd.core.inputs import PageLoss
 from acd.core.machines import leg as legs
@@ -50,24 +50,29 @@ BEFORE_THE_FIRST_S: Final = 0.001
 
 def lost(x: Step, call: s.Call, leg: s.Leg, why: PageLoss) -> None:
     """The page behind an agent's answered leg gives no sign of life."""
-    if not any(leg.id in group for group in audio.groups(call)):
-        _lost_alone(x, call, leg)
+    if not _talks(call, leg):
+        _leave_alone(x, call, leg, "exchange", CAUSE)
         return
     assert leg.agent is not None
     patience_s = x.state.configuration.pages.take_back_s if x.state.configuration is not None else 0.0
     holds = legs.Input.HELD_BY_PHONE in legs.TRANSITIONS[leg.state]
-    x.emit(PageLost(call=call.id, leg=leg.id, agent=leg.agent, why=why, until=x.now + patience_s, holds=holds))
+    x.emit(PartyLost(call=call.id, leg=leg.id, agent=leg.agent, why=why, until=x.now + patience_s, holds=holds))
     if holds:
         conversation.hold(x, call, leg, None)
 
 
-def _lost_alone(x: Step, call: s.Call, leg: s.Leg) -> None:
+def _talks(call: s.Call, leg: s.Leg) -> bool:
+    return any(leg.id in group for group in audio.groups(call))
+
+
+def _leave_alone(x: Step, call: s.Call, leg: s.Leg, by: Literal["party", "exchange"], cause: str) -> None:
+    """It was, or has become since, one that nobody talks with."""
     if leg.id in call.supervisions:
-        supervision.left(x, leg, CAUSE, gone=False)
+        supervision.left(x, leg, cause, gone=by == "party")
     elif call.referral is not None and call.referral.leg == leg.id:
-        referral.left(x, call, leg, by="exchange")
+        referral.left(x, call, leg, by=by)
     else:
-        end_leg(x, leg, CAUSE, "abandoned")
+        end_leg(x, leg, cause, "abandoned", by=by)
         clear_call(x, call, call.ending or CAUSE, leg_cause=told_of_end(CAUSE), outcome="abandoned")
 
 
@@ -76,7 +81,7 @@ def back(x: Step, call: s.Call, leg: s.Leg) -> None:
     known = leg.lost
     assert known is not None
     _withdraw_replacement(x, call, leg)
-    x.emit(PageBack(call=call.id, leg=leg.id, agent=known.agent))
+    x.emit(PartyBack(call=call.id, leg=leg.id, agent=known.agent))
     if known.holds:
         conversation.retrieve(x, call, leg, None)
 
@@ -84,9 +89,11 @@ def back(x: Step, call: s.Call, leg: s.Leg) -> None:
 def take_back(x: Step, call: s.Call, leg: s.Leg) -> None:
     """Ring the agent's phone, which answers by itself.
 
-    Raises: IllegalTransition: it is being rung already, or cannot be rung.
+    Raises: IllegalTransition: it is being rung already, or cannot be rung, or nobody talks with it any more.
     """
     assert leg.agent is not None
+    if not _talks(call, leg):
+        raise IllegalTransition(f"call {call.id}", call.state, "TakeBack", "the call is on its way to somebody else")
     agent, configured = x.state.agents[leg.agent], x.fold.index.agents.get(leg.agent)
     if any(x.state.legs[one].replaces == leg.id for one in call.legs):
         raise IllegalTransition(f"leg {leg.id}", leg.state, "TakeBack", "the phone is being rung")
@@ -115,6 +122,9 @@ def taken_back(x: Step, call: s.Call, new: s.Leg, dialog: str | None) -> None:
     old = x.state.legs[new.replaces] if new.replaces is not None else None
     assert old is not None
     assert old.agent is not None
+    if not _talks(call, old):  # the call has gone on without it meanwhile
+        clear_leg(x, new, CAUSE)
+        return
     x.emit(LegConnected(leg=new.id, dialog=dialog))
     x.emit(LegReplaced(call=call.id, leg=new.id, replaces=old.id, agent=old.agent, held=old.state in _AT_DESK))
     _work_goes_on(x, call, new)
@@ -148,7 +158,9 @@ def give_up(x: Step, call: s.Call, leg: s.Leg, *, by: Literal["party", "exchange
     """
     _withdraw_replacement(x, call, leg)
     asks, is_gone = call.consultation, by == "party"
-    if asks is not None and leg.id == asks.leg:
+    if not _talks(call, leg):
+        _leave_alone(x, call, leg, by, cause)
+    elif asks is not None and leg.id == asks.leg:
         consultation.consulting_left(x, call, leg, by=by, q850=q850)
     elif asks is not None and leg.id in asks.held:
         consultation.held_left(x, call, leg, cause, q850, gone=is_gone)

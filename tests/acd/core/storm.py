@@ -548,6 +548,8 @@ class Storm(Shell):
                 self.give(inp.SoundsEnded(leg=play.leg, play=play.play, outcome="unknown_sound" if rng.random() < 0.05 else "finished"))
             else:
                 self.give(inp.SoundsEnded(leg=self.leg(), play="x/p1"))
+        elif dice < 0.765:
+            self.give(inp.OneWayAudio(leg=self.leg()))
         elif dice < 0.77:
             self.give(inp.QualityMeasured(leg=self.leg(), quality=QUALITY))
         elif dice < 0.80:

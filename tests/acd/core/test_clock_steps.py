@@ -20,6 +20,7 @@ DURATIONS = {
     "Contact.waited_s",
     "Entry.priority_s",
     "Leg.cut_after_s",
+    "PageLine.figures",
     "_OpenWork.talk_s",
     "_OpenWork.hold_s",
     "_OpenWork.wrap_s",

@@ -474,7 +474,7 @@ def test_facts_that_mean_nothing_are_dropped_and_what_does_not_fit_is_refused() 
     lose(shell, "never")
     lose(shell, "c-in")
     shell.send(inp.PageBack(leg="c.1"))
-    assert shell.of(ev.PageLost) == []
+    assert shell.of(ev.PartyLost) == []
     with pytest.raises(IllegalTransition, match="no page of agent anna was lost"):
         shell.send(inp.TakeBack(agent="anna", call="c"))
     lose(shell)
@@ -600,7 +600,7 @@ def test_measurements_of_nobody_or_of_nothing_are_dropped() -> None:
     shell = pages("anna")
     measured(shell, "nobody", loss=0.5)
     measured(shell)
-    assert shell.of(ev.LineMeasured) == []
+    assert shell.of(ev.LineJudged) == []
 
 
 def test_why_somebody_waits_says_who_is_technically_not_ready() -> None:
@@ -609,3 +609,21 @@ def test_why_somebody_waits_says_who_is_technically_not_ready() -> None:
     shell.run(1)
     waiting = shell.engine.why_waiting("c", shell.now)
     assert [(one.agent, one.reason) for one in waiting.technical] == [("anna", "page_not_answering")]
+
+
+# ---------------------------------------------------------------------- one-way audio
+
+
+def test_who_is_not_heard_in_a_conversation_is_told_of_and_the_call_goes_on() -> None:
+    shell = talking()
+    shell.send(inp.OneWayAudio(leg="c-in"), inp.OneWayAudio(leg="c-in"), inp.OneWayAudio(leg="never"))
+    assert shell.of(ev.OneWayAudioFound) == [ev.OneWayAudioFound(call="c", leg="c-in", direction="unheard")]
+    assert party(shell, "c-in").one_way == "unheard"
+    assert shell.bridges == {frozenset(("c-in", "c.1"))}
+
+
+def test_who_waits_in_a_queue_has_nothing_to_say() -> None:
+    shell = pages("anna", anna=FROZEN)
+    call(shell, name="c")
+    shell.send(inp.OneWayAudio(leg="c-in"))
+    assert shell.of(ev.OneWayAudioFound) == []

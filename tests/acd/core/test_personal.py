@@ -46,6 +46,7 @@ NOBODYS = {
     "Decision": {"rule", "term_names", "entry_terms", "requirements", "removed", "tie_break", "by"},
     "DeviceUnbound": {"why"},
     "LegCleared": {"cause"},
+    "LineJudged": {"figures", "bad"},
     "OfferEnded": {"detail"},
     "PagesAsked": {"rule"},
     "Queued": {"cause"},
@@ -53,6 +54,7 @@ NOBODYS = {
     "Reconciled": {"reason"},
     "ReferralFailed": {"cause"},
     "SoundsStarted": {"sounds"},
+    "TechnicallyNotReady": {"figures", "measured_at", "bad"},
     "SoundsEnded": {"left_out"},
     "SoundsFinished": {"left_out"},
     # ids, and codes of the tenant's own lists

@@ -131,13 +131,13 @@ def leg_retrieved(fold: Indexes, event: ev.LegRetrieved, now: float) -> None:
         fold.step_call(call, calls.Input.RETRIEVED, now)
 
 
-def page_lost(fold: Indexes, event: ev.PageLost, now: float) -> None:
+def page_lost(fold: Indexes, event: ev.PartyLost, now: float) -> None:
     leg = fold.state.legs[event.leg]
     leg.lost = s.Lost(agent=event.agent, why=event.why, since=now, until=event.until, holds=event.holds)
     fold.timers.start(name(Timer.PAGE_LOST, leg.id), event.until)
 
 
-def page_back(fold: Indexes, event: ev.PageBack, _now: float) -> None:
+def page_back(fold: Indexes, event: ev.PartyBack, _now: float) -> None:
     fold.state.legs[event.leg].lost = None
     fold.timers.stop(name(Timer.PAGE_LOST, event.leg))
 
@@ -162,6 +162,10 @@ def leg_replaced(fold: Indexes, event: ev.LegReplaced, now: float) -> None:
     still_held = any(state.legs[one].state in legs.ON_HOLD for one in call.legs if one != old.id)
     if calls.Input.RETRIEVED in CALL[call.state] and not still_held:
         fold.step_call(call, calls.Input.RETRIEVED, now)
+
+
+def one_way_audio(fold: Indexes, event: ev.OneWayAudioFound, _now: float) -> None:
+    fold.state.legs[event.leg].one_way = event.direction
 
 
 def leg_cleared(fold: Indexes, event: ev.LegCleared, now: float) -> None:
@@ -501,9 +505,10 @@ HANDLERS: Handlers = {
     ev.CreditLimited: credit_limited,
     ev.LegHeld: leg_held,
     ev.LegRetrieved: leg_retrieved,
-    ev.PageLost: page_lost,
-    ev.PageBack: page_back,
+    ev.PartyLost: page_lost,
+    ev.PartyBack: page_back,
     ev.LegReplaced: leg_replaced,
+    ev.OneWayAudioFound: one_way_audio,
     ev.LegCleared: leg_cleared,
     ev.LegMeasured: leg_measured,
     ev.EarlyMediaPassed: early_media_passed,

@@ -53,7 +53,7 @@ def device_reachable(fold: Indexes, event: ev.DeviceReachable, _now: float) -> N
     fold.categorise_users(agent)
 
 
-def line_measured(fold: Indexes, event: ev.LineMeasured, now: float) -> None:
+def line_measured(fold: Indexes, event: ev.LineJudged, now: float) -> None:
     agent = fold.state.agents[event.agent]
     line = agent.line if agent.line is not None else s.PageLine()
     agent.line = line
@@ -126,7 +126,7 @@ HANDLERS: Handlers = {
     ev.DeviceUnbound: device_unbound,
     ev.DeviceUnreachable: device_unreachable,
     ev.DeviceReachable: device_reachable,
-    ev.LineMeasured: line_measured,
+    ev.LineJudged: line_measured,
     ev.DeadlinePassed: deadline_passed,
     ev.TrunkUp: trunk_up,
     ev.TrunkDown: trunk_down,

@@ -627,3 +627,17 @@ def test_who_waits_in_a_queue_has_nothing_to_say() -> None:
     call(shell, name="c")
     shell.send(inp.OneWayAudio(leg="c-in"))
     assert shell.of(ev.OneWayAudioFound) == []
+
+
+def test_a_lost_page_whose_call_has_gone_to_somebody_else_leaves_quietly() -> None:
+    """It consults, loses its page, and leaves the call to whom it asks, who has not answered yet."""
+    shell = talking(desk=("ben",), ben=Phone(answers_after_s=None))
+    shell.send(inp.Consult(agent="anna", call="c", target=ToAgent(agent="ben")))
+    shell.run(1)
+    lose(shell)
+    shell.send(inp.CompleteTransfer(agent="anna", call="c"))
+    with pytest.raises(IllegalTransition, match="on its way"):
+        shell.send(inp.TakeBack(agent="anna", call="c"))
+    shell.run(20)
+    assert "c.1" not in shell.legs
+    assert "c-in" in shell.legs

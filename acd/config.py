@@ -76,6 +76,10 @@ class VoiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How often registered phones are asked whether they are there; 0 never. A site may say otherwise."""
     probe_phone_misses: int = 2
     """So many probes without any answer, one at once after the other, and a phone is not rung. A site may say otherwise."""
+    ping_pages_every_s: float = 5.0
+    """How often pages that are phones are asked whether their code runs; 0: only before offers."""
+    ping_page_misses: int = 2
+    """So many without an answer, and the agent is technically not ready until the page answers."""
     force_rport: bool = False
     """Phones that ask for no `rport` (RFC 3581 §3) are answered and reached at the port they send from. A site may say otherwise."""
     tls: TlsFiles = TlsFiles()

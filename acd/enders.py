@@ -35,7 +35,7 @@ ENDED_BY: Final[dict[str, Ender]] = {
     "exit_key": Ender.SERVED,
     "hang_up": Ender.HUNG_UP,
     **dict.fromkeys(("abandoned", "cancelled"), Ender.WENT_FIRST),
-    **dict.fromkeys(("timeout", "media_silent", "transport"), Ender.EXCHANGE),  # nobody hung up: we did, since a line was dead
+    **dict.fromkeys(("timeout", "media_silent", "transport", "page_lost"), Ender.EXCHANGE),  # nobody hung up: we did, since a line was dead
     **dict.fromkeys(("busy", "rejected", "declined", "forbidden", "forwarded", "redirected"), Ender.REFUSED),
     **dict.fromkeys(("announced", "closed", "let_go", "feature_code"), Ender.RULE),
     **dict.fromkeys(("no_answer", "unregistered", "not_found", "incomplete"), Ender.EXCHANGE),

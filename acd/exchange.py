@@ -29,13 +29,17 @@ from acd.core.events import (
     CallCleared,
     CallConsulted,
     CallOffered,
+    CallTransferred,
     ConfigurationChanged,
     ConsultationEnded,
     ContactClosed,
     ContactOpened,
     Event,
+    LegReplaced,
     OfferEnded,
     OfferMade,
+    PartyBack,
+    PartyLost,
     SupervisionBegan,
     shown,
 )
@@ -138,6 +142,7 @@ class TenantExchange:
         self._decision_octets = 0
         self._opened: Counter[str] = Counter()
         self._talks: Counter[str] = Counter()
+        self._pages: Counter[str] = Counter()
         self._closed: Counter[str] = Counter()
         """Contacts since the start, by channel."""
         self._unremembered: set[ContactId] = set()
@@ -454,6 +459,12 @@ class TenantExchange:
                     self._talks["conference"] += 1
                 case SupervisionBegan():
                     self._talks["supervision"] += 1
+                case PartyLost():
+                    self._pages["lost"] += 1
+                case PartyBack() | LegReplaced():
+                    self._pages["back" if isinstance(event, PartyBack) else "taken_back"] += 1
+                case CallTransferred(cause="page_lost", to=to):
+                    self._pages["requeued" if to.startswith("queue:") else "given_up"] += 1
                 case _:
                     pass
 
@@ -521,6 +532,13 @@ class TenantExchange:
         """Kind, and how many began since the start, of conversations that are not of two parties alone."""
         for kind in ("consultation", "conference", "supervision"):
             yield kind, self._talks[kind]
+
+    def lost_pages(self) -> Iterator[tuple[str, int]]:
+        """Pages of agents that died in conversations since the start, and what came of them; of those that are in neither of the last two
+        somebody else had hung up, or others went on.
+        """
+        for what in ("lost", "back", "taken_back", "requeued", "given_up"):
+            yield what, self._pages[what]
 
     def contacts(self) -> Iterator[tuple[str, str, float]]:
         """Figure, channel, value: opened and closed since the start, and how many wait."""

@@ -301,6 +301,11 @@ class Ledger:
                 sip_call_id=call_id_of(event.dialog),
             )
         )
+        if event.replaces is not None:
+            others = [one for one in conversation.parties if one != event.replaces]
+            party = conversation.legs[others[0]].name if others else ""
+            self._move(conversation, event.leg, "ring", party, leg.word, at)
+            return
         if event.role == "supervisor":  # whose conversation it comes to is said next
             return
         if served is None:
@@ -450,8 +455,9 @@ class Ledger:
         """The pair is parted; the other party waits for whoever it is sent to. Ringing is neither talk nor hold."""
         conversation = self._folded.conversations[event.call]
         _sent(conversation, _acting(event.supervisor, f"agent:{event.by}"))
-        conversation.transferred_by.append(conversation.sent_by)
-        self._part_pair(conversation, event.by, at)
+        if event.cause is None:
+            conversation.transferred_by.append(conversation.sent_by)
+        self._part_pair(conversation, event.by, at, event.cause or "transferred")
 
     def _call_referred(self, event: ev.CallReferred, _now: float, at: dt.datetime) -> None:
         """As above, but that the phone which asked waits on its line for what comes of it; it has transferred when it has done so."""
@@ -463,12 +469,12 @@ class Ledger:
     def _referral_failed(self, event: ev.ReferralFailed, _now: float, _at: dt.datetime) -> None:
         self._folded.conversations[event.call].outcome = event.cause
 
-    def _part_pair(self, conversation: _Conversation, by: str, at: dt.datetime) -> None:
+    def _part_pair(self, conversation: _Conversation, by: str, at: dt.datetime, outcome: str = "transferred") -> None:
         if not conversation.parties:
             return
         parties, conversation.parties = conversation.parties, []
         conversation.served = next((one for one in parties if conversation.legs[one].agent != by), parties[-1])
-        conversation.outcome = "transferred"
+        conversation.outcome = outcome
         self._move_served(conversation, "ring", "", at)
 
     # ------------------------------------------------------------------ who is in conversation
@@ -619,6 +625,23 @@ class Ledger:
         if event.leg in conversation.parties:  # who only listens brings no talk about
             conversation.talk_by = _acting(event.supervisor, conversation.legs[event.leg].word)
         self._settle(conversation, at)
+
+    def _leg_replaced(self, event: ev.LegReplaced, _now: float, at: dt.datetime) -> None:
+        """The agent is there by another leg: what it held at its desk it still does."""
+        conversation = self._folded.conversations[event.call]
+
+        def instead(one: str) -> LegId:
+            return event.leg if one == event.replaces else LegId(one)
+
+        conversation.parties = [instead(one) for one in conversation.parties]
+        if conversation.served == event.replaces:
+            conversation.served = event.leg
+        if conversation.consultation is not None:
+            conversation.consultation.leg = instead(conversation.consultation.leg)
+            conversation.consultation.held = [instead(one) for one in conversation.consultation.held]
+        kept = [one for one in conversation.holders if one.leg != event.replaces or (event.held and one.at_desk)]
+        conversation.holders = [msgspec.structs.replace(one, leg=instead(one.leg)) for one in kept]
+        self._settle(conversation, at, "answered")
 
     def _conversation_of(self, leg: str) -> _Conversation | None:
         call = self._folded.call_of.get(leg)
@@ -815,6 +838,7 @@ class Ledger:
         ev.ConsultationEnded: _consultation_ended,
         ev.SupervisionBegan: _supervision_began,
         ev.SupervisionChanged: _supervision_changed,
+        ev.LegReplaced: _leg_replaced,
         ev.LegHeld: _leg_held,
         ev.LegRetrieved: _leg_retrieved,
         ev.RecordingBegan: _recording_began,

@@ -166,7 +166,7 @@ class Voice:
         """One count at a time: what the later one leaves to the records, an earlier one must not be told to leave out."""
         self.phones = Phones(settings, self._directory, clock, self._report, guard)
         self._reach = reach(settings)
-        self.lines = Lines(settings, self._directory, self._report, self._digest_secret(), self._reach, self.phones.probes.answered)
+        self.lines = Lines(settings, self._directory, self._report, self._digest_secret(), self._reach, self.phones.probed)
         self.switch = Switch(
             settings,
             self._directory,
@@ -178,6 +178,7 @@ class Voice:
             lookup=given.lookup,
             silent=self.lines.suspect,
             silent_phone=self.phones.probes.silent,
+            ask_page=self.phones.pages.ask,
             route=self.lines.route,
             may_transfer=self._may_transfer,
             user_of=self._user_of_phone,
@@ -271,7 +272,7 @@ class Voice:
         self.sip = SipPort(user_agent, self._endpoint)
         self.switch.attach(self.sip)
         self.lines.attach(self.sip)
-        self.phones.probes.attach(self.sip)
+        self.phones.attach(self.sip)
         if self._awaited:
             self._holding = self._loop.call_later(HOLD_S, self._begin)
 
@@ -836,6 +837,12 @@ class Voice:
         figures["fernamt_line_check_streams"] = self.switch.line_checks.streams
         figures["fernamt_phones_unreachable"] = self.phones.probes.unreachable
         figures["fernamt_phone_probes_total"] = self.phones.probes.sent
+        pages = self.phones.pages
+        figures["fernamt_pages"] = pages.registered_now
+        figures["fernamt_pages_silent"] = pages.silent
+        figures["fernamt_page_pings_total"] = pages.pings
+        figures["fernamt_page_questions_total"] = pages.questions
+        figures["fernamt_page_questions_unanswered_total"] = pages.unanswered
         figures["fernamt_up_seconds"] = time.monotonic() - self._started
         cpu = os.times()
         figures["fernamt_main_cpu_seconds_total"] = cpu.user + cpu.system
@@ -851,6 +858,8 @@ class Voice:
             figures |= {f'fernamt_{name}{{tenant="{tenant}",channel="{channel}"}}': value for name, channel, value in exchange.contacts()}
             for kind, count in exchange.conversations():
                 figures[f'fernamt_conversations_total{{tenant="{tenant}",kind="{kind}"}}'] = count
+            for what, count in exchange.lost_pages():
+                figures[f'fernamt_lost_pages_total{{tenant="{tenant}",what="{what}"}}'] = count
             figures[f"fernamt_cdrs_total{label}"] = exchange.feed.cdrs
             figures[f"fernamt_cdr_feed_stumbles_total{label}"] = exchange.feed.stumbles
             figures[f"fernamt_cdr_save_failures_total{label}"] = exchange.feed.save_failures
@@ -989,7 +998,7 @@ class Voice:
             await exchange.settle()
         self.switch.write_notes()
         await self._media.leave()
-        self.phones.probes.close()
+        self.phones.close()
         self.lines.leave()
         await self._end(exchanges)
 
@@ -1000,7 +1009,7 @@ class Voice:
         exchanges = list(self._exchanges.values())
         await self._clear(exchanges)
         await self.lines.close()
-        self.phones.probes.close()
+        self.phones.close()
         await self._end(exchanges)
         await self._media.close()
 

@@ -193,6 +193,10 @@ class Sip(_Group):
     """How often registered phones are asked whether they are there (OPTIONS); 0 never. A site may say otherwise."""
     probe_phone_misses: int = Field(default=2, ge=1, le=20)
     """So many probes without any answer, and a phone is shown unreachable and not rung, until it answers or registers again."""
+    ping_pages_every_s: float = Field(default=5.0, ge=0, le=600, allow_inf_nan=False)
+    """How often browsers' pages are asked whether their code runs; 0: only before offers."""
+    ping_page_misses: int = Field(default=2, ge=1, le=20)
+    """So many without an answer, and the agent is technically not ready until the page answers."""
     phone_answer_within_s: float = Field(default=2.5, ge=0.5, le=32, allow_inf_nan=False)
     """A phone that gives no answer at all to a call or a probe for so long, not even 100, is unreachable."""
     force_rport: bool = False

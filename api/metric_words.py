@@ -22,6 +22,16 @@ HELP = {
     "fernamt_line_check_streams": "Streams of line checks that are up at this moment.",
     "fernamt_switch_line_checks_total": "Line checks that pages have begun.",
     "fernamt_switch_line_checks_failed_total": "Line checks that did not come to their end: a page that left, streams that never came up.",
+    "fernamt_pages": "Browsers' pages that are registered as phones.",
+    "fernamt_pages_silent": "Of these, those whose code does not answer.",
+    "fernamt_lost_pages_total": (
+        "Pages of agents that died in a conversation (`lost`), by tenant; that were there again by themselves (`back`), whose agents took "
+        "the call back (`taken_back`), whose callers came back first in the queue (`requeued`) or went where unanswered calls go "
+        "(`given_up`)."
+    ),
+    "fernamt_page_pings_total": "OPTIONS sent to pages from time to time.",
+    "fernamt_page_questions_total": "Pages asked whether they are there before a call is offered to them.",
+    "fernamt_page_questions_unanswered_total": "Of these, without an answer in time: the call goes to the next agent.",
     "fernamt_legs": "Parties of calls that are up, ringing or being set up at this moment; a connected call has two.",
     "fernamt_cdrs_total": "CDRs made since the start.",
     "fernamt_cdrs_waiting": "CDRs that are not in the database yet; rises while it is away.",
@@ -58,10 +68,11 @@ HELP = {
         "Audio streams that were found to come from another address than their description said, and followed there."
     ),
     "fernamt_switch_browsers_connected_total": "Browsers that proved to be who they said, or were there again: audio flows.",
-    "fernamt_switch_browsers_suspect_total": "Browsers of which nothing came for 8 s, and that were asked by SIP whether they are there.",
+    "fernamt_switch_browsers_suspect_total": "Browsers of which nothing came for 8 s.",
     "fernamt_switch_browsers_gone_total": "Browsers of which nothing came for 30 s.",
     "fernamt_switch_browsers_closed_total": "Browsers that ended their audio themselves: the page was left or reloaded.",
     "fernamt_switch_browsers_failed_total": "Browsers that were not who they said, or with whom no keys could be agreed on.",
+    "fernamt_switch_legs_unheard_total": "Legs from which nothing had come five seconds after somebody began to listen to them.",
     "fernamt_switch_silent_legs_asked_total": (
         "Parties of which neither RTP nor RTCP was heard for media.silence_s, and that were asked by SIP whether they are there."
     ),

@@ -24,7 +24,8 @@ OUTCOMES: Final[dict[str, Outcome]] = {  # of a conversation in which nobody tal
     "redirected": "no_answer",
     "not_found": "failed", "incomplete": "failed",
     "unreachable": "failed", "congestion": "failed", "unsupported_media": "failed", "routing_loop": "failed",
-    "timeout": "failed", "media_silent": "failed", "transport": "failed", "error": "failed", "journal_stopped": "failed",
+    "timeout": "failed", "media_silent": "failed", "transport": "failed", "page_lost": "failed",
+    "error": "failed", "journal_stopped": "failed",
     "restart": "cut",
 }
 # fmt: on

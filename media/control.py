@@ -497,6 +497,12 @@ class LegSilent(_Message, frozen=True, kw_only=True):
     seconds: float
 
 
+class LegUnheard(_Message, frozen=True, kw_only=True):
+    """Five seconds after somebody began to listen to the leg no RTP has come from it since, though it is not on hold."""
+
+    leg: str
+
+
 class BrowserChanged(_Message, frozen=True, kw_only=True):
     """Whether a browser is there, or a phone with a handshake. `connected`: keys are there and audio flows, or it does again; `suspect`:
     nothing came for 8 s, which a browser that lives is never silent; `gone`: for 30 s (RFC 7675), both of those with ICE only; `closed`: it
@@ -515,6 +521,6 @@ class LegClosed(_Message, frozen=True, kw_only=True):
     quality: Quality
 
 
-Report = DigitBegan | DigitReceived | PlayEnded | RecordingEnded | LegLatched | LegSilent | BrowserChanged | LegClosed
+Report = DigitBegan | DigitReceived | PlayEnded | RecordingEnded | LegLatched | LegSilent | LegUnheard | BrowserChanged | LegClosed
 
 FromWorker = Greeting | Reply | Report

@@ -48,6 +48,7 @@ CAUSES: Final[dict[str, str]] = {
     "timeout":            "The line gives no sign of life.",
     "media_silent":       "Nothing was heard on the line.",
     "transport":          "The connection was lost.",
+    "page_lost":          "The page of the person spoken with was lost.",
     "error":              "The call could not be set up.",
     # ourselves
     "shutdown":           "The exchange is shutting down.",

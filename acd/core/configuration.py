@@ -277,6 +277,8 @@ class Queue(_Value, frozen=True, kw_only=True):
     """Speak the language of the number that was called (R23)."""
     languages: Literal["ignored", "preferred", "required"] = "ignored"
     """What the contact's language means for who gets it: nothing; who speaks it comes first; who does not speak it is not asked."""
+    worse_line_counts: bool = False
+    """Agents whose pages are on a worse line come behind the others, before all else that the strategy orders by."""
 
 
 class Menu(_Value, frozen=True, kw_only=True):
@@ -369,6 +371,21 @@ class FeatureCodes(_Value, frozen=True, kw_only=True):
         return {name: code for name in self.__struct_fields__ if (code := getattr(self, name))}
 
 
+class Pages(_Value, frozen=True, kw_only=True):
+    """What the exchange expects of phones that are browsers' pages (docs/pages.md)."""
+
+    answer_within_s: float = 0.8
+    """A page that is asked before an offer, and whose code has not answered within this time, is offered nothing; 0: none is asked."""
+    take_back_s: float = 20.0
+    """So long an agent whose page died in a call may take the call back."""
+    min_upload_kbits: float = 100.0
+    """With less upload than one channel takes an agent is technically not ready; so with the limits that follow. 0: whatever it is."""
+    max_loss: float = 0.05
+    """Share of the packets, 0 to 1."""
+    min_mos: float = 3.1
+    """Below it nearly all users are dissatisfied (ITU-T G.107 Annex B)."""
+
+
 class TenantConfiguration(_Value, frozen=True, kw_only=True):
     tenant: TenantId
     agents: tuple[Agent, ...] = ()
@@ -393,6 +410,7 @@ class TenantConfiguration(_Value, frozen=True, kw_only=True):
     """Of channels that are otherwise than `acd.core.channel_kinds` has them."""
     zone: Zone = Zone()
     """Its midnights divide the figures of the days."""
+    pages: Pages = Pages()
 
     def problems(self, people: tuple[Agent, ...] | None = None) -> list[str]:
         """Every reference that leads nowhere and every figure out of range, one sentence each; empty when all is well.
@@ -443,6 +461,7 @@ def _problems(configuration: TenantConfiguration, people: tuple[Agent, ...]) -> 
         if line.members and not agents.issuperset(line.members):
             problems.extend(f"queue {line.id} has the unknown member {member}" for member in line.members if member not in agents)
     problems.extend(capacity_problems("the tenant", configuration.capacity))
+    problems.extend(page_problems(configuration.pages))
     problems.extend(problems_of_people(configuration, people))
     problems.extend(problems_of_names(configuration))
     problems.extend(feature_code_problems(configuration))
@@ -462,6 +481,16 @@ def _problems(configuration: TenantConfiguration, people: tuple[Agent, ...]) -> 
         if key not in menu.options
     )
     return problems
+
+
+def page_problems(pages: Pages) -> list[str]:
+    """What is wrong with what is expected of pages."""
+    limits = {"answer_within_s": 5.0, "take_back_s": 600.0, "min_upload_kbits": 10_000.0, "max_loss": 1.0, "min_mos": 4.0}
+    return [
+        f"pages.{name} is {value:g}; it is 0 to {most:g}"
+        for name, most in limits.items()
+        if not 0 <= (value := getattr(pages, name)) <= most
+    ]
 
 
 def problems_of_people(configuration: TenantConfiguration, people: Iterable[Agent]) -> list[str]:

@@ -19,6 +19,7 @@ from acd.core.configuration import (
     FeatureCodes,
     Menu,
     Number,
+    Pages,
     Queue,
     Reason,
     Schedule,
@@ -28,6 +29,7 @@ from acd.core.configuration import (
     Zone,
     capacity_problems,
     feature_code_problems,
+    page_problems,
     problems_of_names,
     problems_of_people,
 )
@@ -52,6 +54,7 @@ class SettingsPut(_Change, frozen=True, kw_only=True):
     feature_codes: FeatureCodes | None = None
     capacity: tuple[ChannelCapacity, ...] | None = None
     zone: Zone | None = None
+    pages: Pages | None = None
 
 
 class _Put(_Change, frozen=True, kw_only=True):
@@ -120,7 +123,7 @@ _KEY_OF: Final = {collection: attrgetter({"numbers": "number", "reasons": "code"
 """Collection -> name of one of its values."""
 _SETTINGS: Final = (
     "tenant", "language", "recording_notice", "supervision_notice", "supervision_tone", "conversation_keys", "feature_codes", "zone",
-    "capacity",
+    "capacity", "pages",
 )  # fmt: skip
 
 
@@ -270,6 +273,8 @@ def problems_after(old: TenantConfiguration | None, new: TenantConfiguration) ->
         wrong += feature_code_problems(new)
     if old.capacity != new.capacity:
         wrong += capacity_problems("the tenant", new.capacity)
+    if old.pages != new.pages:
+        wrong += page_problems(new.pages)
     return wrong
 
 

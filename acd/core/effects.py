@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from acd.core.ids import AgentId, CallId, ContactId, LegId, OfferId, PlayId, QueueId, RecordingId, TrunkId
+from acd.core.ids import AgentId, CallId, ContactId, LegId, OfferId, PlayId, QuestionId, QueueId, RecordingId, TrunkId
 from acd.core.inputs import FailureCause
 
 
@@ -206,6 +206,18 @@ class NotifyReferrer(_Effect, frozen=True, kw_only=True):
     """Of `failed`: a word of `acd.core.causes`."""
 
 
+class AskPage(_Effect, frozen=True, kw_only=True):
+    """Ask the pages of an agent's phone whether their code runs: one that answers is enough. `PageAnswered` says so; nothing is to be said
+    of who does not answer within the time.
+    """
+
+    question: QuestionId
+    agent: AgentId
+    within_s: float
+    at: AgentId | None = None
+    """Set: it sits at the phone of this agent, and its pages are asked."""
+
+
 class PopScreen(_Effect, frozen=True, kw_only=True):
     """Show who it is to this agent, and to nobody else, before the phone rings: of a call always directly before its OriginateToAgent."""
 
@@ -241,6 +253,7 @@ Effect = (
     | AskToAnswer
     | AnswerReferrer
     | NotifyReferrer
+    | AskPage
     | PopScreen
 )
 

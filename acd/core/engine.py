@@ -195,6 +195,7 @@ _COMMANDS: dict[type, Callable[[Step, Any], None]] = {
     inp.Decline: desk.decline,
     inp.Hold: desk.hold,
     inp.Retrieve: desk.retrieve,
+    inp.TakeBack: desk.take_back,
     inp.HangUp: desk.hang_up,
     inp.Transfer: desk.transfer,
     inp.Consult: desk.consult,
@@ -246,6 +247,11 @@ _FACTS: dict[type, Callable[[Step, Any], None]] = {
     inp.DeviceRegistered: operation.device_registered,
     inp.DeviceUnregistered: operation.device_unregistered,
     inp.DeviceProbed: operation.device_probed,
+    inp.PageAnswered: operation.page_answered,
+    inp.PageLost: facts.page_lost,
+    inp.PageBack: facts.page_back,
+    inp.LineMeasured: operation.line_measured,
+    inp.OneWayAudio: facts.one_way_audio,
     inp.TrunkChanged: operation.trunk_changed,
 }
 _ACT = _COMMANDS | _FACTS

@@ -13,8 +13,22 @@ import msgspec
 
 from acd.core.configuration import SkillRequirement, TenantConfiguration
 from acd.core.configuration_changes import Change
-from acd.core.ids import AgentId, CallId, ContactId, EntryId, LegId, MenuId, OfferId, PlayId, QueueId, RecordingId, SiteId, TrunkId
-from acd.core.inputs import AudioProtection, SupervisionMode
+from acd.core.ids import (
+    AgentId,
+    CallId,
+    ContactId,
+    EntryId,
+    LegId,
+    MenuId,
+    OfferId,
+    PlayId,
+    QuestionId,
+    QueueId,
+    RecordingId,
+    SiteId,
+    TrunkId,
+)
+from acd.core.inputs import AudioProtection, PageLoss, SupervisionMode
 from acd.core.personal import CustomerQuote, CustomerText, StaffText
 
 Direction = Literal["inbound", "outbound", "internal"]
@@ -29,6 +43,8 @@ ForwardReason = Literal[
 ]
 """Why a call is sent on to another number."""
 QueueOutcome = Literal["answered", "abandoned", "overflowed", "exited", "closed", "withdrawn"]
+QuestionOutcome = Literal["answered", "unanswered", "withdrawn"]
+"""What came of asking a page before an offer; `withdrawn`: the contact does not wait any more, or the exchange has started anew."""
 
 
 class _Event(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
@@ -115,6 +131,8 @@ class LegInitiated(_Event, frozen=True, kw_only=True):
     """The offer it rings for."""
     dialog: CustomerText | None = None
     """How the shell ends the leg after a crash; the newest one holds."""
+    replaces: LegId | None = None
+    """The leg of the same agent whose place it is to take, since its page was lost."""
 
 
 class LegAlerted(_Event, frozen=True, kw_only=True):
@@ -162,6 +180,48 @@ class LegRetrieved(_Event, frozen=True, kw_only=True):
     """The other of the two, desk and phone, goes on holding."""
     supervisor: StaffText | None = None
     """Who acted at this agent's desk, where it was not the agent."""
+
+
+class PartyLost(_Event, frozen=True, kw_only=True):
+    """The browser's page of an agent died in a conversation: the leg counts as held by its phone (LegHeld follows) until PartyBack,
+    LegReplaced or its end.
+    """
+
+    call: CallId
+    leg: LegId
+    agent: AgentId
+    why: PageLoss
+    until: float
+    """Epoch seconds: then it is given up."""
+    holds: bool = True
+    """It did not hold by its phone before."""
+
+
+class PartyBack(_Event, frozen=True, kw_only=True):
+    """The page is there again by itself; LegRetrieved follows where it did not hold before."""
+
+    call: CallId
+    leg: LegId
+    agent: AgentId
+
+
+class LegReplaced(_Event, frozen=True, kw_only=True):
+    """The agent has taken the call back: `leg` stands in the conversation in the place of `replaces`, which is cleared next."""
+
+    call: CallId
+    leg: LegId
+    replaces: LegId
+    agent: AgentId
+    held: bool = False
+    """Whoever was on hold at the agent's desk still is."""
+
+
+class OneWayAudioFound(_Event, frozen=True, kw_only=True):
+    """A party of a conversation is not heard, or hears nobody; the call goes on as it is."""
+
+    call: CallId
+    leg: LegId
+    direction: Literal["unheard", "deaf"]
 
 
 class LegCleared(_Event, frozen=True, kw_only=True):
@@ -319,6 +379,8 @@ class CallTransferred(_Event, frozen=True, kw_only=True):
     to: CustomerText
     supervisor: StaffText | None = None
     """Who acted at this agent's desk, where it was not the agent."""
+    cause: str | None = None
+    """A row of `acd.core.causes`: nobody has transferred it, the agent's part is over for this; None: the agent did."""
 
 
 class CallReferred(_Event, frozen=True, kw_only=True):
@@ -516,6 +578,8 @@ class Queued(_Event, frozen=True, kw_only=True):
     """1 is next."""
     since: float | None = None
     """It stands in line as if it had come at that instant (epoch seconds): a place that was kept; None: now."""
+    cause: str | None = None
+    """A row of `acd.core.causes`: it had been answered from this queue and has come back, before all others; None: it has not."""
 
 
 class QueueLeft(_Event, frozen=True, kw_only=True):
@@ -564,6 +628,21 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, f
     terms: tuple[float, ...]
 
 
+class TechnicallyNotReady(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
+    """Why an agent could not be asked though it wished to be."""
+
+    agent: AgentId
+    reason: Literal["page_not_answering", "line"]
+    since: float
+    """Epoch seconds."""
+    bad: tuple[str, ...] = ()
+    """Of a line: the figures that are no good."""
+    figures: dict[str, float] = {}
+    """What was measured last: upload_kbits, loss, jitter_ms, round_trip_ms, mos."""
+    measured_at: dict[str, float] = {}
+    """And when: epoch seconds."""
+
+
 class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """Why this contact went to this agent at this moment: enough to compute the winner again (U1)."""
 
@@ -585,13 +664,45 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     """Candidates beyond those, best first."""
     removed: dict[str, tuple[AgentId, ...]]
     """Filter -> agents it removed, in the order of the filters: not_member, skill, language, mode, then logged_off, not_ready, busy,
-    unregistered, already_tried, awaited (kept free for a better contact of another channel), no_bandwidth. What can never change stands
-    first: who lacks the skill is told so, logged on or not."""
+    technically_not_ready (`technical` says why), unregistered, already_tried, awaited (kept free for a better contact of another channel),
+    no_bandwidth. What can never change stands first: who lacks the skill is told so, logged on or not."""
     tie_break: str
     chosen: tuple[AgentId, ...]
     """One agent; several with ring_all."""
     by: str | None = None
     """Whoever chose, where no rule did: an agent who picked the contact (`agent:anna`), or the supervisor who gave it away."""
+    technical: tuple[TechnicallyNotReady, ...] = ()
+    """Of the first 32 that `technically_not_ready` removed."""
+
+
+class PagesAsked(_Event, frozen=True, kw_only=True):
+    """Before a contact is offered to agents whose phones are pages alone, these are asked whether they are there; the contact keeps its
+    place and they are kept for it. `PageAskedEnded` follows for each, then routing looks at the contact anew.
+    """
+
+    question: QuestionId
+    contact: ContactId
+    entry: EntryId
+    queue: QueueId
+    agents: tuple[AgentId, ...]
+    until: float
+    """Epoch seconds: who has not answered by then does not answer."""
+    rule: str | None = None
+    """Of a choice that a person made (`Decision.rule`): the contact is offered to this agent if its page answers."""
+    by: StaffText | None = None
+    """Who made it."""
+
+
+class PageAskedEnded(_Event, frozen=True, kw_only=True):
+    """One agent's part of a question is over."""
+
+    question: QuestionId
+    contact: ContactId
+    agent: AgentId
+    outcome: QuestionOutcome
+    page: StaffText | None = None
+    """The contact that has answered."""
+    round_trip_ms: float | None = None
 
 
 class OfferMade(_Event, frozen=True, kw_only=True):
@@ -744,6 +855,8 @@ class DeviceBound(_Event, frozen=True, kw_only=True):
     expires_at: float
     flow: StaffText
     user_agent: StaffText | None = None
+    is_page: bool = False
+    """A browser's page is behind it."""
 
 
 class DeviceUnbound(_Event, frozen=True, kw_only=True):
@@ -763,6 +876,19 @@ class DeviceUnreachable(_Event, frozen=True, kw_only=True):
 class DeviceReachable(_Event, frozen=True, kw_only=True):
     agent: AgentId
     contact: StaffText
+
+
+class LineJudged(_Event, frozen=True, kw_only=True):
+    """What was measured on the line of an agent's page, and which of the figures are no good from now on: with any the agent is technically
+    not ready, where its phone is nothing but pages.
+    """
+
+    agent: AgentId
+    source: Literal["check", "call"]
+    figures: dict[str, float]
+    """upload_kbits, loss (0 to 1), jitter_ms, round_trip_ms, mos: those that were measured."""
+    bad: tuple[str, ...] = ()
+    """Of these, and of those measured before."""
 
 
 class DeadlinePassed(_Event, frozen=True, kw_only=True):
@@ -854,6 +980,10 @@ Event = (
     | LegProtected
     | LegHeld
     | LegRetrieved
+    | PartyLost
+    | PartyBack
+    | LegReplaced
+    | OneWayAudioFound
     | LegCleared
     | LegQuoted
     | CreditLimited
@@ -896,6 +1026,8 @@ Event = (
     | QueueClosed
     | QueueFilled
     | QueueDrained
+    | PagesAsked
+    | PageAskedEnded
     | OfferMade
     | OfferEnded
     | AgentLoggedOn
@@ -917,6 +1049,7 @@ Event = (
     | DeviceUnbound
     | DeviceUnreachable
     | DeviceReachable
+    | LineJudged
     | DeadlinePassed
     | TrunkUp
     | TrunkDown

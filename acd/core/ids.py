@@ -28,6 +28,9 @@ EntryId = NewType("EntryId", str)
 OfferId = NewType("OfferId", str)
 """One offer of a queued contact to agents: `<contact>/o<n>`; with ring-all several agents have it under one offer."""
 
+QuestionId = NewType("QuestionId", str)
+"""One question to the pages that a waiting contact could be offered to, before it is: `<contact>/a<n>`."""
+
 PlayId = NewType("PlayId", str)
 """One playing of sounds to one leg: `<leg>/p<n>`."""
 

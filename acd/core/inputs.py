@@ -12,7 +12,7 @@ import msgspec
 
 from acd.core.configuration import SkillRequirement, Target, TenantConfiguration
 from acd.core.configuration_changes import Change
-from acd.core.ids import AgentId, CallId, ContactId, LegId, OfferId, PlayId, QueueId, RecordingId, TrunkId
+from acd.core.ids import AgentId, CallId, ContactId, LegId, OfferId, PlayId, QuestionId, QueueId, RecordingId, TrunkId
 from acd.core.personal import CustomerQuote, CustomerText, StaffText
 
 
@@ -20,6 +20,8 @@ class _Input(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=
     """Base of all inputs: frozen, tagged by class name. Values hold no cycles: the collector need not look (`gc=False`)."""
 
 
+PageLoss = Literal["suspect", "gone", "closed", "failed"]
+"""How a page was lost: nothing came for a while, or for long; it said goodbye; its keys failed (`media.control.BrowserChanged`)."""
 SupervisionMode = Literal["listen", "whisper", "barge"]
 """A supervisor hears the conversation; speaks to its agent, unheard by the others; takes part in it."""
 
@@ -317,6 +319,8 @@ class DeviceRegistered(_Input, frozen=True, kw_only=True):
     flow: StaffText = ""
     """Where requests to this contact are sent, in the shell's own notation: kept so that registrations survive a restart."""
     user_agent: StaffText | None = None
+    is_page: bool = False
+    """A browser's page is behind it (its flow is a WebSocket): it is asked whether it is there before a call is offered to it."""
 
 
 class DeviceUnregistered(_Input, frozen=True, kw_only=True):
@@ -332,6 +336,56 @@ class DeviceProbed(_Input, frozen=True, kw_only=True):
     contact: StaffText
     answers: bool
     detail: StaffText | None = None
+
+
+class PageAnswered(_Input, frozen=True, kw_only=True):
+    """What came of `AskPage` at one agent: the code of one of its pages has answered, or none can be asked any more.
+
+    That nothing was heard in time need not be told: the exchange has a deadline of its own. An answer that comes later than that still
+    says that the page is there.
+    """
+
+    question: QuestionId
+    agent: AgentId
+    answered: bool
+    contact: StaffText | None = None
+    """The contact whose page has answered."""
+    round_trip_ms: float | None = None
+
+
+class PageLost(_Input, frozen=True, kw_only=True):
+    """The browser's page behind an answered leg of an agent gives no sign of life; told again as it gets worse."""
+
+    leg: LegId
+    why: PageLoss
+
+
+class PageBack(_Input, frozen=True, kw_only=True):
+    """It does again."""
+
+    leg: LegId
+
+
+class OneWayAudio(_Input, frozen=True, kw_only=True):
+    """Somebody in conversation is not heard: nothing has come from the leg for the first seconds of it."""
+
+    leg: LegId
+    direction: Literal["unheard", "deaf"] = "unheard"
+    """Nothing comes from it; or, by its own reports, nothing reaches it."""
+
+
+class LineMeasured(_Input, frozen=True, kw_only=True):
+    """What was measured on the line of an agent's page: by a check that the page runs, or in a call. None: it says nothing of that."""
+
+    agent: AgentId
+    source: Literal["check", "call"]
+    upload_kbits: float | None = None
+    """What the line has for a channel."""
+    loss: float | None = None
+    """Share of the packets from there, 0 to 1."""
+    jitter_ms: float | None = None
+    round_trip_ms: float | None = None
+    mos: float | None = None
 
 
 class TrunkChanged(_Input, frozen=True, kw_only=True):
@@ -406,6 +460,12 @@ class Hold(_AtDesk, frozen=True, kw_only=True):
 
 
 class Retrieve(_AtDesk, frozen=True, kw_only=True):
+    call: CallId
+
+
+class TakeBack(_AtDesk, frozen=True, kw_only=True):
+    """After its page was lost in the call, and is there again: ring the agent's phone, and go on where it was."""
+
     call: CallId
 
 
@@ -587,6 +647,11 @@ Fact = (
     | DeviceRegistered
     | DeviceUnregistered
     | DeviceProbed
+    | PageAnswered
+    | PageLost
+    | PageBack
+    | LineMeasured
+    | OneWayAudio
     | TrunkChanged
 )
 Command = (
@@ -600,6 +665,7 @@ Command = (
     | Decline
     | Hold
     | Retrieve
+    | TakeBack
     | HangUp
     | Transfer
     | Consult

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from acd.core.events import TechnicallyNotReady
 from acd.core.ids import VOICE, AgentId, CallId, ContactId, EntryId, LegId, QueueId, TrunkId, channel_of
 from acd.core.inputs import SupervisionMode
 from acd.core.machines import leg as legs
@@ -95,7 +96,8 @@ class LiveAgent(_Value, frozen=True, kw_only=True):
     since: float
     """Since when the wish, `state`, is what it is."""
     category: str
-    """logged_off, not_ready, busy, unregistered or free; with work always busy, whatever the agent wishes to be afterwards (`state`)."""
+    """logged_off, not_ready, busy, technically_not_ready, unregistered or free; with work always busy, whatever the agent wishes to be
+    afterwards (`state`)."""
     category_since: float | None
     """With work: since it is in its state; else since the last work ended or the wish changed, whichever is later. None for who is
     unregistered: when the phone went is not kept."""
@@ -112,6 +114,13 @@ class LiveAgent(_Value, frozen=True, kw_only=True):
     """Its phone is registered and gives no sign of life; the category is `unregistered` then too, since nothing rings there."""
     at: AgentId | None = None
     """It sits at the phone of this agent (hot desk); None: at its own."""
+    asked_for: ContactId | None = None
+    """Its phone is a page, which is asked whether it is there before this contact is offered to it: it counts as busy for that moment."""
+    technically_not_ready: TechnicallyNotReady | None = None
+    """Why it is offered no calls, whatever it wishes: its phone is nothing but pages, whose code does not answer, or whose line is too bad.
+    None: it is not so. It ends by itself."""
+    line: dict[str, float] | None = None
+    """What its page has measured last of the line it is on: upload_kbits, loss (0 to 1), jitter_ms, round_trip_ms, mos; None: nothing."""
 
 
 class LiveParty(_Value, frozen=True, kw_only=True):
@@ -124,12 +133,17 @@ class LiveParty(_Value, frozen=True, kw_only=True):
     since: float
     doing: str = "talking"
     """What it does in the conversation: ringing, served (a menu, a queue, ring-back), talking, holding, held (it hears music, or others
-    who are held), consulting, asked (by who consults), leaving (its caller is on the way to somebody else), supervising.
+    who are held), consulting, asked (by who consults), leaving (its caller is on the way to somebody else), supervising, lost (its page is
+    gone, and the agent may take the call back).
     """
     supervises: AgentId | None = None
     """Whose conversation a supervisor hears."""
     mode: SupervisionMode | None = None
     """And how: listen, whisper, barge; so too while the supervisor's phone rings."""
+    lost_until: float | None = None
+    """Epoch seconds until which the agent may take the call back; None: its page is not lost."""
+    one_way: str | None = None
+    """`unheard`: nothing had come from it five seconds after its conversation began; None: nothing of that kind is known."""
 
 
 class LiveCall(_Value, frozen=True, kw_only=True):
@@ -276,7 +290,7 @@ def _queues(fold: Fold, now: float, today: bool) -> tuple[LiveQueue, ...]:
         occupied = sum(bool(fold.state.agents[agent].works) for agent in fit & fold.categories["not_ready"])
         busy = len(fit & fold.categories["busy"] - free) + occupied
         not_ready = len(fit & fold.categories["not_ready"]) - occupied
-        unregistered = len(fit & fold.categories["unregistered"] - free)
+        unregistered = len(fit & (fold.categories["unregistered"] | fold.categories["technically_not_ready"]) - free)
         handle_s = statistics.average_handle_time(tally)
         waiting = []
         for position, place in enumerate(fold.order.get(queue.id, ()), 1):
@@ -387,6 +401,9 @@ def _agents(fold: Fold, now: float) -> tuple[LiveAgent, ...]:
                 busy_today_s=tally.busy_s,
                 unreachable=_is_silent(fold, agent),
                 at=agent.at,
+                technically_not_ready=fold.technically(agent),
+                line=dict(agent.line.figures) if agent.line is not None else None,
+                asked_for=fold.state.questions[agent.question].contact if agent.question is not None else None,
             )
         )
     return tuple(found)
@@ -435,11 +452,15 @@ def _party(state: State, call: Call, leg: Leg) -> LiveParty:
         doing=_doing(state, call, leg),
         supervises=supervision.agent if supervision is not None else None,
         mode=supervision.mode if supervision is not None else None,
+        one_way=leg.one_way,
+        lost_until=leg.lost.until if leg.lost is not None else None,
     )
 
 
 def _doing(state: State, call: Call, leg: Leg) -> str:
     consultation = call.consultation
+    if leg.lost is not None:
+        return "lost"
     if leg.id in call.supervisions:
         return "supervising" if call.supervisions[leg.id].joined else "ringing"
     if call.referral is not None and call.referral.leg == leg.id:

@@ -62,6 +62,7 @@ TELLINGS: Final[dict[str, Telling]] = {
     "timeout":            Telling(480, 102),
     "media_silent":       Telling(480, 41),
     "transport":          Telling(503, 38, retry_after_s=10),
+    "page_lost":          Telling(480, 41),
     "error":              Telling(500, 41),
     # ourselves
     "shutdown":           Telling(503, 41, retry_after_s=30),

@@ -113,6 +113,8 @@ class SwitchLeg:
     """Keys that were sent to it by INFO and are not answered."""
     losses: list[float] = field(default_factory=list)
     """When its workers ended, lately."""
+    page_is_lost: bool = False
+    """The browser's page behind it gave no sign of life when it was heard of last."""
     is_gone: bool = False
     """The leg is over for the switch; nothing is done with it any more."""
     _awaiting_media: list[Callable[[], None]] = field(default_factory=list)

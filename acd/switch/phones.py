@@ -24,6 +24,7 @@ from acd.switch.addresses import LocalAddresses
 from acd.switch.callers import Arrival, arrival
 from acd.switch.causes import FORKED, TIMED_OUT
 from acd.switch.identities import written
+from acd.switch.pages import Pages
 from acd.switch.probes import Probes
 from acd.switch.shares import Shares
 from acd.switch.sip_port import SipPort
@@ -67,6 +68,7 @@ class Phones:
         self._addresses = LocalAddresses(settings.advertised_address)
         self._shares = Shares(directory, settings.tenant_weights)
         self.probes = Probes(settings, directory, report)
+        self.pages = Pages(settings, directory, report)
         self.hears: Mapping[type, Callable[[Any], None]] = {
             sip_events.Registered: self._registered,
             sip_events.Unregistered: self._unregistered,
@@ -301,16 +303,35 @@ class Phones:
                 expires_at=self._clock() + event.expires,
                 flow=msgspec.json.encode(way).decode(),
                 user_agent=fit_or_none(event.user_agent, LONGEST_LINE),
+                is_page=event.flow.is_websocket,
             )
             self._report(found[0], fact)
-            self.probes.registered(event.aor, event.contact, is_new=not event.refreshed)
+            if event.flow.is_websocket:
+                self.pages.registered(event.aor, event.contact)
+            else:
+                self.probes.registered(event.aor, event.contact, is_new=not event.refreshed)
 
     def _unregistered(self, event: sip_events.Unregistered) -> None:
         self.probes.unregistered(event.aor, event.contact)
+        self.pages.unregistered(event.aor, event.contact)
         found = self._directory.device_at(event.aor)
         if found is not None:
             why: Literal["expired", "removed"] = "expired" if event.why == "expired" else "removed"
             self._report(found[0], inp.DeviceUnregistered(agent=found[1].agent, contact=str(event.contact), why=why))
+
+    def attach(self, port: SipPort) -> None:
+        self.probes.attach(port)
+        self.pages.attach(port)
+
+    def probed(self, event: sip_events.OptionsAnswered) -> None:
+        """OPTIONS came back, or did not."""
+        self.probes.answered(event)
+        self.pages.answered(event)
+
+    def close(self) -> None:
+        """Ask nobody any more."""
+        self.probes.close()
+        self.pages.close()
 
     def restore(self, port: SipPort, tenant: TenantId, known: Iterable[tuple[AgentId, KnownBinding]]) -> list[inp.DeviceUnregistered]:
         """Give the registrar back what the journal knows.

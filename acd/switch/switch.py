@@ -12,7 +12,7 @@ import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from time import monotonic
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec.structs import replace
@@ -45,6 +45,7 @@ from acd.switch.legs import Phase, SwitchLeg
 from acd.switch.line_checks import LineChecks
 from acd.switch.lines import credentials
 from acd.switch.noting import Noting
+from acd.switch.pages import line_of_call
 from acd.switch.pins import PinEntry, nobodys_pin, parted
 from acd.switch.port_shares import PortShares
 from acd.switch.recordings import Recordings
@@ -120,6 +121,7 @@ class Switch:
             PriceRefused, DialRefused.
         pop: publishes a screen pop to one agent's desks; says whether anybody may hear it.
         silent: told of a trunk whose peer answered nothing at all.
+        ask_page: asks the pages of an agent's phone whether their code runs.
         silent_phone: the same of a registered contact, by address of record and URI.
         route: what requests over a trunk have to pass, nearest first: an outbound proxy, a Service-Route.
         user_of: who uses an agent's phone at the moment (hot desk).
@@ -142,6 +144,7 @@ class Switch:
         lookup: Lookup | None,
         silent: Callable[[TenantId, TrunkId], None],
         silent_phone: Callable[[str, Uri], None] = lambda _aor, _contact: None,
+        ask_page: Callable[[TenantId, ef.AskPage], None] = lambda _tenant, _effect: None,
         route: Callable[[TenantId, TrunkId], tuple[Uri, ...]] = lambda _tenant, _trunk: (),
         may_transfer: MayTransfer = lambda _tenant, _agent, _number: None,
         user_of: Callable[[TenantId, AgentId], AgentId] = lambda _tenant, agent: agent,
@@ -205,6 +208,7 @@ class Switch:
             ef.RecordParties: self.recordings.declare,
             ef.EndRecording: self.recordings.end,
             ef.EndDialog: self._end_dialog,
+            ef.AskPage: ask_page,
         }
         self._of_leg: Mapping[type, Callable[[SwitchLeg, Any], None]] = {
             ef.RingCaller: self._ring,
@@ -225,6 +229,7 @@ class Switch:
             control.PlayEnded: self._played,
             control.LegClosed: self._measured,
             control.LegSilent: self._silent_leg,
+            control.LegUnheard: self._unheard,
             control.RecordingEnded: self.recordings.ended,
             control.LegLatched: self._latched,
             control.BrowserChanged: self._browser_changed,
@@ -961,9 +966,22 @@ class Switch:
         leg = self._measuring.pop(report.leg, None)
         if leg is not None:
             self._report(leg.tenant, inp.QualityMeasured(leg=leg.leg, quality=msgspec.structs.asdict(report.quality)))
+            line = line_of_call(leg.agent, report.quality) if self._is_page(leg) else None
+            if line is not None:
+                self._report(leg.tenant, line)
+
+    def _is_page(self, leg: SwitchLeg) -> bool:
+        """Whether the contact that took the call is a browser's page, as far as it is still registered."""
+        aor, contact = leg.contacts.get(leg.session or "", (None, None))
+        binding = self.sip.binding(aor, contact) if aor is not None and contact is not None else None
+        return binding is not None and binding.flow.is_websocket
 
     def _silent_leg(self, report: control.LegSilent) -> None:
         self._with(report.leg, self._ask_whether_there)
+
+    def _unheard(self, report: control.LegUnheard) -> None:
+        self.counters["legs_unheard"] += 1
+        self._with(report.leg, lambda leg: self._report(leg.tenant, inp.OneWayAudio(leg=leg.leg)))
 
     def _ask_whether_there(self, leg: SwitchLeg) -> None:
         """Silence proves nothing: who waits, is muted or suppresses silence sends no packet. Who does not answer is gone."""
@@ -980,10 +998,22 @@ class Switch:
         self.counters["legs_latched"] += 1
 
     def _browser_changed(self, report: control.BrowserChanged) -> None:
-        """A page that is no more says nothing by SIP either; one that lost its network may come again by itself."""
+        """A page that is no more says nothing by SIP either; one that lost its network may come again by itself. Of an agent's the exchange
+        decides what that means for the others; anybody else's is asked for.
+        """
         self.counters[f"browsers_{report.state}"] += 1
-        if report.state != "connected":
-            self._with(report.leg, self._ask_whether_there)
+        self._with(report.leg, lambda leg: self._regard_page(leg, report.state))
+
+    def _regard_page(self, leg: SwitchLeg, state: Literal["connected", "suspect", "gone", "closed", "failed"]) -> None:
+        if state == "connected":
+            if leg.page_is_lost:
+                self._report(leg.tenant, inp.PageBack(leg=leg.leg))
+            leg.page_is_lost = False
+        elif leg.agent is None:
+            self._ask_whether_there(leg)
+        else:
+            leg.page_is_lost = True
+            self._report(leg.tenant, inp.PageLost(leg=leg.leg, why=state))
 
     def _worker_lost(self, report: WorkerLost) -> None:
         self.counters["workers_lost"] += 1

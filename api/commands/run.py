@@ -157,6 +157,8 @@ def voice_settings(settings: Settings, *, accept_clock: bool = False) -> VoiceSe
         probe_trunks=settings.sip.probe_trunks,
         probe_phones_every_s=settings.sip.probe_phones_every_s,
         probe_phone_misses=settings.sip.probe_phone_misses,
+        ping_pages_every_s=settings.sip.ping_pages_every_s,
+        ping_page_misses=settings.sip.ping_page_misses,
         phone_answer_within_s=settings.sip.phone_answer_within_s,
         force_rport=settings.sip.force_rport,
         tls=TlsFiles(certificate=settings.sip.tls_certificate, key=settings.sip.tls_key, ca=settings.sip.tls_ca),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from acd.core import live
+from api.contract.decision import TechnicallyNotReady
 from api.contract.kit import Public, told
 from api.contract.words import SupervisionMode
 
@@ -87,7 +88,8 @@ class LiveAgent(Public, frozen=True, kw_only=True):
     since: float
     """Since when the wish, `state`, is what it is."""
     category: str
-    """logged_off, not_ready, busy, unregistered or free; with work always busy, whatever the agent wishes to be afterwards (`state`)."""
+    """logged_off, not_ready, busy, technically_not_ready, unregistered or free; with work always busy, whatever the agent wishes to be
+    afterwards (`state`)."""
     category_since: float | None
     """With work: since it is in its state; else since the last work ended or the wish changed, whichever is later. Null for who is
     unregistered: when the phone went is not kept."""
@@ -104,6 +106,13 @@ class LiveAgent(Public, frozen=True, kw_only=True):
     """Its phone is registered and gives no sign of life; the category is `unregistered` then too, since nothing rings there."""
     at: str | None = None
     """It sits at the phone of this agent (hot desk); Null: at its own."""
+    asked_for: str | None = None
+    """Its phone is a page, which is asked whether it is there before this contact is offered to it: it counts as busy for that moment."""
+    technically_not_ready: TechnicallyNotReady | None = None
+    """Why it is offered no calls, whatever it wishes: its phone is nothing but pages, whose code does not answer, or whose line is too bad.
+    Null: it is not so. It ends by itself."""
+    line: dict[str, float] | None = None
+    """What its page has measured last of the line it is on: upload_kbits, loss (0 to 1), jitter_ms, round_trip_ms, mos; Null: nothing."""
 
 
 class LiveParty(Public, frozen=True, kw_only=True):
@@ -118,12 +127,17 @@ class LiveParty(Public, frozen=True, kw_only=True):
     since: float
     doing: str = "talking"
     """What it does in the conversation: ringing, served (a menu, a queue, ring-back), talking, holding, held (it hears music, or others
-    who are held), consulting, asked (by who consults), leaving (its caller is on the way to somebody else), supervising.
+    who are held), consulting, asked (by who consults), leaving (its caller is on the way to somebody else), supervising, lost (its page is
+    gone, and the agent may take the call back).
     """
     supervises: str | None = None
     """Whose conversation a supervisor hears."""
     mode: SupervisionMode | None = None
     """And how: listen, whisper, barge; so too while the supervisor's phone rings."""
+    lost_until: float | None = None
+    """Epoch seconds until which the agent may take the call back; Null: its page is not lost."""
+    one_way: str | None = None
+    """`unheard`: nothing had come from it five seconds after its conversation began; Null: nothing of that kind is known."""
 
 
 class LiveCall(Public, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -17,6 +17,22 @@ class Candidate(Public, frozen=True, kw_only=True, omit_defaults=True):
 
     agent: str
     terms: tuple[float, ...]
+
+
+class TechnicallyNotReady(Public, frozen=True, kw_only=True, omit_defaults=True):
+    """Why an agent could not be asked though it wished to be."""
+
+    agent: str
+    reason: Literal["page_not_answering", "line"]
+    """The code of its browser's page does not answer; the line that the page is on is too bad for a call."""
+    since: float
+    """Epoch seconds."""
+    bad: tuple[str, ...] = ()
+    """Of a line: the figures that are no good."""
+    figures: dict[str, float] = msgspec.field(default_factory=dict)
+    """What was measured last, where anything was: upload_kbits, loss (0 to 1), jitter_ms, round_trip_ms, mos."""
+    measured_at: dict[str, float] = msgspec.field(default_factory=dict)
+    """And when: epoch seconds."""
 
 
 class Decision(Public, frozen=True, kw_only=True, omit_defaults=True):
@@ -40,13 +56,15 @@ class Decision(Public, frozen=True, kw_only=True, omit_defaults=True):
     """Candidates beyond those, best first."""
     removed: dict[str, tuple[str, ...]]
     """Filter -> agents it removed, in the order of the filters: not_member, skill, language, mode, then logged_off, not_ready, busy,
-    unregistered, already_tried, awaited (kept free for a better contact of another channel), no_bandwidth. What can never change stands
-    first: who lacks the skill is told so, logged on or not."""
+    technically_not_ready (`technical` says why), unregistered, already_tried, awaited (kept free for a better contact of another channel),
+    no_bandwidth. What can never change stands first: who lacks the skill is told so, logged on or not."""
     tie_break: str
     chosen: tuple[str, ...]
     """One agent; several with ring_all."""
     by: str | None = None
     """Whoever chose, where no rule did: an agent who picked the contact (`agent:anna`), or the supervisor who gave it away."""
+    technical: tuple[TechnicallyNotReady, ...] = ()
+    """Of the first 32 that `technically_not_ready` removed."""
 
 
 class OutcomeRecord(Public, frozen=True, kw_only=True, tag="OfferEnded", omit_defaults=True):

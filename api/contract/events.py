@@ -23,7 +23,9 @@ from api.contract.words import (
     LegRole,
     MissReason,
     OfferOutcome,
+    PageLoss,
     Purpose,
+    QuestionOutcome,
     QueueOutcome,
     SupervisionMode,
 )
@@ -135,6 +137,8 @@ class LegInitiated(_Event, frozen=True, kw_only=True):
     """Over the tenant's own line, which costs nothing."""
     offer: str | None = None
     """The offer it rings for."""
+    replaces: str | None = None
+    """The leg of the same agent whose place it is to take, since its page was lost."""
 
 
 class LegAlerted(_Event, frozen=True, kw_only=True):
@@ -174,6 +178,48 @@ class LegRetrieved(_Event, frozen=True, kw_only=True):
     """The other of the two, desk and phone, goes on holding."""
     supervisor: str | None = None
     """Who acted at this agent's desk, where it was not the agent."""
+
+
+class PartyLost(_Event, frozen=True, kw_only=True):
+    """The browser's page of an agent died in a conversation: the leg counts as held by its phone (LegHeld follows) until PartyBack,
+    LegReplaced or its end.
+    """
+
+    call: str
+    leg: str
+    agent: str
+    why: PageLoss
+    until: float
+    """Epoch seconds: until then the agent may take the call back."""
+    holds: bool = True
+    """It did not hold by its phone before."""
+
+
+class PartyBack(_Event, frozen=True, kw_only=True):
+    """The page is there again by itself; LegRetrieved follows where it did not hold before."""
+
+    call: str
+    leg: str
+    agent: str
+
+
+class LegReplaced(_Event, frozen=True, kw_only=True):
+    """The agent has taken the call back: `leg` stands in the conversation in the place of `replaces`, which is cleared next."""
+
+    call: str
+    leg: str
+    replaces: str
+    agent: str
+    held: bool = False
+    """Whoever was on hold at the agent's desk still is."""
+
+
+class OneWayAudioFound(_Event, frozen=True, kw_only=True):
+    """A party of a conversation is not heard (`unheard`), or hears nobody (`deaf`); the call goes on as it is."""
+
+    call: str
+    leg: str
+    direction: Literal["unheard", "deaf"]
 
 
 class LegCleared(_Event, frozen=True, kw_only=True):
@@ -340,6 +386,8 @@ class CallTransferred(_Event, frozen=True, kw_only=True):
     to: str
     supervisor: str | None = None
     """Who acted at this agent's desk, where it was not the agent."""
+    cause: str | None = None
+    """A word of docs/figures.md §6: nobody has transferred it, the agent's part is over for this; left out: the agent did."""
 
 
 class CallReferred(_Event, frozen=True, kw_only=True):
@@ -554,6 +602,8 @@ class Queued(_Event, frozen=True, kw_only=True):
     """1 is next."""
     since: float | None = None
     """It stands in line as if it had come at that instant (epoch seconds): a place that was kept; left out: now."""
+    cause: str | None = None
+    """A word of docs/figures.md §6: it had been answered from this queue and has come back, before all others; left out: it has not."""
 
 
 class QueueLeft(_Event, frozen=True, kw_only=True):
@@ -596,6 +646,38 @@ class QueueDrained(_Event, frozen=True, kw_only=True):
     """Fewer wait than the limit again."""
 
     queue: str
+
+
+class PagesAsked(_Event, frozen=True, kw_only=True):
+    """Before a contact is offered to agents whose phones are browsers' pages, these are asked whether they are there; the contact keeps its
+    place and they are kept for it. `PageAskedEnded` follows for each.
+    """
+
+    question: str
+    contact: str
+    call: str | None = None
+    entry: str
+    queue: str
+    agents: tuple[str, ...]
+    until: float
+    """Epoch seconds: who has not answered by then does not answer."""
+    rule: str | None = None
+    """Of a choice that a person made: the contact is offered to this agent if its page answers."""
+    by: str | None = None
+    """Who made it."""
+
+
+class PageAskedEnded(_Event, frozen=True, kw_only=True):
+    """One agent's part of a question is over."""
+
+    question: str
+    contact: str
+    call: str | None = None
+    agent: str
+    outcome: QuestionOutcome
+    page: str | None = None
+    """The contact that has answered."""
+    round_trip_ms: float | None = None
 
 
 class OfferMade(_Event, frozen=True, kw_only=True):
@@ -774,6 +856,8 @@ class DeviceBound(_Event, frozen=True, kw_only=True):
     expires_at: float
     flow: str
     user_agent: str | None = None
+    is_page: bool = False
+    """A browser's page is behind it."""
 
 
 class DeviceUnbound(_Event, frozen=True, kw_only=True):
@@ -797,6 +881,19 @@ class DeviceReachable(_Event, frozen=True, kw_only=True):
 
     agent: str
     contact: str
+
+
+class LineJudged(_Event, frozen=True, kw_only=True):
+    """What was measured on the line of an agent's page, and which of the figures are no good from now on: with any the agent is technically
+    not ready, where its phone is nothing but pages.
+    """
+
+    agent: str
+    source: Literal["check", "call"]
+    figures: dict[str, float]
+    """upload_kbits, loss (0 to 1), jitter_ms, round_trip_ms, mos: those that were measured."""
+    bad: tuple[str, ...] = ()
+    """Of these, and of those measured before."""
 
 
 class DeadlinePassed(_Event, frozen=True, kw_only=True):
@@ -876,6 +973,10 @@ _Kinds = (
     | LegProtected
     | LegHeld
     | LegRetrieved
+    | PartyLost
+    | PartyBack
+    | LegReplaced
+    | OneWayAudioFound
     | LegCleared
     | LegQuoted
     | CreditLimited
@@ -918,6 +1019,8 @@ _Kinds = (
     | QueueClosed
     | QueueFilled
     | QueueDrained
+    | PagesAsked
+    | PageAskedEnded
     | OfferMade
     | OfferEnded
     | AgentLoggedOn
@@ -939,6 +1042,7 @@ _Kinds = (
     | DeviceUnbound
     | DeviceUnreachable
     | DeviceReachable
+    | LineJudged
     | DeadlinePassed
     | TrunkUp
     | TrunkDown
@@ -970,6 +1074,10 @@ FROM_JOURNAL: Final[Mapping[type[ev.Event], type[Public] | None]] = {
     ev.LegProtected: LegProtected,
     ev.LegHeld: LegHeld,
     ev.LegRetrieved: LegRetrieved,
+    ev.PartyLost: PartyLost,
+    ev.PartyBack: PartyBack,
+    ev.LegReplaced: LegReplaced,
+    ev.OneWayAudioFound: OneWayAudioFound,
     ev.LegCleared: LegCleared,
     ev.LegQuoted: LegQuoted,
     ev.CreditLimited: CreditLimited,
@@ -1012,6 +1120,8 @@ FROM_JOURNAL: Final[Mapping[type[ev.Event], type[Public] | None]] = {
     ev.QueueClosed: QueueClosed,
     ev.QueueFilled: QueueFilled,
     ev.QueueDrained: QueueDrained,
+    ev.PagesAsked: PagesAsked,
+    ev.PageAskedEnded: PageAskedEnded,
     ev.OfferMade: OfferMade,
     ev.OfferEnded: OfferEnded,
     ev.AgentLoggedOn: AgentLoggedOn,
@@ -1033,6 +1143,7 @@ FROM_JOURNAL: Final[Mapping[type[ev.Event], type[Public] | None]] = {
     ev.DeviceUnbound: DeviceUnbound,
     ev.DeviceUnreachable: DeviceUnreachable,
     ev.DeviceReachable: DeviceReachable,
+    ev.LineJudged: LineJudged,
     ev.DeadlinePassed: DeadlinePassed,
     ev.TrunkUp: TrunkUp,
     ev.TrunkDown: TrunkDown,

@@ -16,6 +16,10 @@ ForwardReason = Literal[
     "always", "busy", "no_answer", "unregistered", "overflow", "menu", "number", "transfer", "closed", "exit", "redirected", "consult"
 ]
 """Why a call is sent on to another number."""
+PageLoss = Literal["suspect", "gone", "closed", "failed"]
+"""How a page was lost: nothing came for 8 s, or for 30 s; it said goodbye; its keys failed."""
+QuestionOutcome = Literal["answered", "unanswered", "withdrawn"]
+"""What came of asking a browser's page whether it is there."""
 QueueOutcome = Literal["answered", "abandoned", "overflowed", "exited", "closed", "withdrawn"]
 SupervisionMode = Literal["listen", "whisper", "barge"]
 NumberClass = Literal[

@@ -109,6 +109,12 @@ async def retrieve(access: WritesDesk, agent: AgentKey, call: CallKey) -> Done:
     return await carry_out(access, inp.Retrieve(**at_desk(access, agent), call=call))
 
 
+@router.post("/agents/{agent}/calls/{call}/take-back", operation_id="takeBack", responses=REFUSALS)
+async def take_back(access: WritesDesk, agent: AgentKey, call: CallKey) -> Done:
+    """Go on with a call in which the agent's page was lost: the phone is rung, which answers by itself."""
+    return await carry_out(access, inp.TakeBack(**at_desk(access, agent), call=call))
+
+
 @router.post("/agents/{agent}/calls/{call}/hang-up", operation_id="hangUp", responses=REFUSALS)
 async def hang_up(access: WritesDesk, agent: AgentKey, call: CallKey) -> Done:
     """End the call."""

@@ -25,7 +25,20 @@ _COMMANDS = frozenset(
     {
         # events of a call at the desk that is meant, which the journal keeps with the command
         *("logOn", "logOff", "goReady", "goNotReady", "endAfterCallWork", "endAcw"),
-        *("dial", "answer", "decline", "hold", "retrieve", "hangUp", "transfer", "consult", "alternate", "reconnect", "conference"),
+        *(
+            "dial",
+            "answer",
+            "decline",
+            "hold",
+            "retrieve",
+            "takeBack",
+            "hangUp",
+            "transfer",
+            "consult",
+            "alternate",
+            "reconnect",
+            "conference",
+        ),
         *("completeTransfer", "announce", "supervise", "setDisposition", "clearCall", "pick", "closeContact"),
         *("setDispositionOfContact", "moveContact", "prioritiseContact", "reskillContact", "assignContact"),
         # what the asker has just told, or what it takes away

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from acd.core.configuration import ChannelCapacity, FeatureCodes, TenantConfiguration
+from acd.core.configuration import ChannelCapacity, FeatureCodes, Pages, TenantConfiguration
 from acd.core.ids import AgentId, SiteId, TenantId
 from acd.service import Device, DialRules, TenantSetup
 from api.telephony_setup import rules
@@ -95,6 +95,7 @@ class Draft:
                 conversation_keys=general.get("conversation_keys", "**"),
                 feature_codes=msgspec.convert(general.get("feature_codes", {}), FeatureCodes),
                 capacity=msgspec.convert(general.get("capacity", ()), tuple[ChannelCapacity, ...]),
+                pages=msgspec.convert(general.get("pages", {}), Pages),
             ),
             devices=values[DEVICE],
             trunks=tuple(line for _, line in values["trunk"]),

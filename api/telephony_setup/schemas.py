@@ -487,6 +487,9 @@ class Queue(Named):
         default="ignored",
         description="What the language of who waits means for who gets it: nothing; who speaks it comes first; nobody else is asked.",
     )
+    worse_line_counts: bool = Field(
+        default=False, description="Agents whose browser's page is on a worse line come behind the others, whatever the strategy."
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Queue:
@@ -795,6 +798,35 @@ class FeatureCodes(Given):
 ConversationKeys = Annotated[str, StringConstraints(pattern=r"^([*#]{2,4})?$")]
 
 
+class Pages(Given):
+    """What is expected of phones that are browsers' pages."""
+
+    answer_within_s: float = Field(
+        default=0.8,
+        ge=0,
+        le=5,
+        allow_inf_nan=False,
+        description="A page is asked whether it is there before a call is offered to it; without an answer in this time the call goes to "
+        "the next agent. 0: none is asked.",
+    )
+    take_back_s: float = Field(
+        default=20.0,
+        ge=0,
+        le=600,
+        allow_inf_nan=False,
+        description="So long an agent whose page died in a call may take the call back; then the caller is first in the queue.",
+    )
+    min_upload_kbits: float = Field(
+        default=100.0,
+        ge=0,
+        le=10_000,
+        allow_inf_nan=False,
+        description="With less upload for a channel an agent is technically not ready; 0: whatever it is, as of the limits that follow.",
+    )
+    max_loss: float = Field(default=0.05, ge=0, le=1, allow_inf_nan=False, description="The same with a larger share of lost packets.")
+    min_mos: float = Field(default=3.1, ge=0, le=4, allow_inf_nan=False, description="The same with a lower MOS.")
+
+
 class General(Given):
     """What belongs to no kind."""
 
@@ -827,4 +859,5 @@ class General(Given):
     )
     agents_hear_recordings: bool = Field(default=False, description="Agents list and hear the recordings they were a party of.")
     feature_codes: FeatureCodes = Field(default_factory=FeatureCodes)
+    pages: Pages = Field(default_factory=Pages)
     capacity: Capacity = Field(default=(), description="Channels of which agents can have more or less than what holds otherwise.")

@@ -37,7 +37,7 @@ const WORDS = {
       unreachable: "Der Dienst ist nicht erreichbar.",
     },
     states: {
-      free: "bereit", busy: "beschäftigt", not_ready: "nicht bereit", logged_off: "abgemeldet", unregistered: "kein Telefon",
+      free: "bereit", busy: "beschäftigt", not_ready: "nicht bereit", logged_off: "abgemeldet", unregistered: "kein Telefon", technically_not_ready: "technisch nicht bereit",
       inbound: "eingehend", outbound: "ausgehend", internal: "intern", offered: "eingegangen", treatment: "Ansage", queued: "wartet",
       alerting: "klingelt", established: "im Gespräch", held: "gehalten", consulting: "Rückfrage", supervising: "Supervision", cleared: "beendet",
       reserved: "reserviert", connected: "im Gespräch", after_call_work: "Nachbearbeitung", done: "fertig",
@@ -81,7 +81,7 @@ const WORDS = {
       unreachable: "The service cannot be reached.",
     },
     states: {
-      free: "ready", busy: "busy", not_ready: "not ready", logged_off: "logged off", unregistered: "no phone",
+      free: "ready", busy: "busy", not_ready: "not ready", logged_off: "logged off", unregistered: "no phone", technically_not_ready: "technically not ready",
       inbound: "inbound", outbound: "outbound", internal: "internal", offered: "arrived", treatment: "announcement", queued: "waiting",
       alerting: "ringing", established: "talking", held: "on hold", consulting: "consulting", supervising: "supervising", cleared: "over",
       reserved: "reserved", connected: "talking", after_call_work: "after-call work", done: "done",

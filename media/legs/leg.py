@@ -12,6 +12,7 @@ from media import quality
 from media.codecs.registry import CODECS
 from media.control import Codec, DescribeLeg, LegClosed, Quality
 from media.jitter_buffer import JitterStatistics
+from media.legs.one_way import OneWayWatch
 from media.legs.receiver import Receiver, closed_socket
 from media.legs.reports import Reports
 from media.legs.sender import Sender
@@ -42,6 +43,7 @@ class Leg:
     __slots__ = (
         "_keys",
         "_latch",
+        "_one_way",
         "_protection",
         "_reports",
         "_session",
@@ -95,6 +97,9 @@ class Leg:
         self.receiver = Receiver(host, name, transport, self._session, self._latch, self.sender)
         self._reports = Reports(host, name, transport, self._session, self._latch, self.sender)
         self._silence = SilenceWatch(host, name, lambda: self.receiver.last_heard_at)
+        self._one_way = OneWayWatch(
+            host, name, lambda: self.receiver.last_heard_at, lambda: self.described is not None and self.described.receives
+        )
         self.receiver.report_to(self._reports, self._silence)
 
     @property
@@ -183,11 +188,13 @@ class Leg:
     def watch_silence(self, now: float) -> None:
         """From now on somebody listens to it."""
         self._silence.begin(self.described, now)
+        self._one_way.begin(now)
 
     def close(self, now: float) -> LegClosed:
         """Say goodbye, close both sockets; what was measured. Nobody hears it and it hears nobody by now."""
         self.sender.stop("stopped")
         self._silence.end()
+        self._one_way.end()
         self.receiver.close()
         self._reports.end(now)
         closed = LegClosed(leg=self.name, quality=self.measured())

@@ -765,3 +765,38 @@ def test_what_agents_talked_is_what_the_records_say(seed: int) -> None:
     for who in talk | hold:
         tally = statistics.agent_tally(figures, who)
         assert (tally.talk_s, tally.hold_s) == pytest.approx((talk[who], hold[who]), abs=0.01 * len(records)), who
+
+
+def test_a_lost_page_is_a_hold_and_the_leg_that_takes_the_call_back_goes_on_in_its_place() -> None:
+    books = a_house()
+    arrives(books.shell, "601")
+    books.shell.run(10)
+    books.shell.send(inp.PageLost(leg="c.1", why="closed"))
+    books.shell.run(5)
+    books.shell.send(inp.TakeBack(agent="anna", call="c"))
+    books.shell.run(10)
+    books.shell.send(inp.LegReleased(leg="c-in"))
+    books.shell.run(1)
+    cdr = books.only()
+    closes(cdr)
+    assert [(kind, round(s)) for kind, s, _, _ in said(cdr, 0)] == [("queue", 2), ("talk", 8), ("hold", 7), ("talk", 8)]
+    assert [(kind, round(s)) for kind, s, _, _ in said(cdr, 1)] == [("offer", 2), ("talk", 8), ("hold", 7)]
+    assert [(kind, round(s), by) for kind, s, by, _ in said(cdr, 2)] == [("ring", 2, "agent:anna"), ("talk", 8, "agent:anna")]
+    assert [leg.cause for leg in cdr.legs] == ["hang_up", "page_lost", "hang_up"]
+    assert (cdr.cause, cdr.outcome, cdr.transferred_by) == ("hang_up", "answered", ())
+
+
+def test_a_caller_whose_agents_page_does_not_come_back_waits_once_more_and_nobody_has_transferred_it() -> None:
+    books = a_house()
+    arrives(books.shell, "601")
+    books.shell.run(10)
+    books.shell.send(inp.PageLost(leg="c.1", why="gone"))
+    books.shell.run(20)
+    books.shell.send(inp.GoNotReady(agent="anna", reason="break"))
+    books.shell.run(30)
+    books.shell.send(inp.LegReleased(leg="c-in"))
+    books.shell.run(1)
+    cdr = books.only()
+    closes(cdr)
+    assert [kind for kind, *_ in said(cdr, 0)][:4] == ["queue", "talk", "hold", "queue"]
+    assert (cdr.legs[1].cause, cdr.transferred_by) == ("page_lost", ())

@@ -10,6 +10,7 @@ import pytest
 
 from acd.core import effects as ef
 from acd.core import inputs as inp
+from acd.core.configuration import Pages
 from acd.core.ids import AgentId, LegId
 from acd.core.live import LiveState
 from acd.service import LiveEvent
@@ -350,6 +351,14 @@ class TestSettings:
         }
         for wrong in ("*", "12", "*****"):
             assert (await house.call("PUT", "setup", json={"conversation_keys": wrong})).status_code == 422
+
+    async def test_what_is_expected_of_pages_is_kept_and_reaches_the_exchange(self, house: Service) -> None:
+        given = {"answer_within_s": 0.5, "take_back_s": 30.0, "min_upload_kbits": 120.0, "max_loss": 0.1, "min_mos": 0.0}
+        assert (await house.call("PUT", "setup", json={"pages": given})).status_code == 200
+        assert house.voice.setups[ACME].configuration.pages == Pages(**given)
+        assert (await house.got("setup"))["pages"] == given
+        for wrong in ({"answer_within_s": 6}, {"take_back_s": -1}, {"max_loss": 2}, {"more": 1}):
+            assert (await house.call("PUT", "setup", json={"pages": wrong})).status_code == 422
 
     async def test_nothing_is_supervised_and_nobody_may_unless_it_is_set(self, house: Service) -> None:
         configuration = house.voice.setups[ACME].configuration

@@ -82,6 +82,19 @@ class TestQueueCall:
             assert answer.status_code == 200, answer.text
         assert (await staffed.got("live", "supervisor"))["calls"] == []
 
+    async def test_agent_whose_page_was_lost_takes_the_call_back(self, staffed: Service) -> None:
+        call = await self._offered(staffed)
+        await staffed.voice.answer_agent(ACME, "anna")
+        assert (await staffed.call("POST", f"agents/me/calls/{call}/take-back", "anna")).status_code == 409
+        leg = next(one.leg for one in staffed.voice.effects[ACME] if isinstance(one, ef.OriginateToAgent))
+        await staffed.voice.fact(ACME, inp.PageLost(leg=leg, why="closed"))
+        parties = (await staffed.got("live", "anna"))["calls"][0]["parties"]
+        assert [party["doing"] for party in parties] == ["held", "lost"]
+        await staffed.made(f"agents/me/calls/{call}/take-back", {}, "anna")
+        await staffed.voice.answer_agent(ACME, "anna")
+        parties = (await staffed.got("live", "anna"))["calls"][0]["parties"]
+        assert [(party["doing"], party["lost_until"]) for party in parties] == [("talking", None), ("talking", None)]
+
     async def test_transfer_to_an_unknown_queue_changes_nothing(self, staffed: Service) -> None:
         call = await self._offered(staffed)
         await staffed.voice.answer_agent(ACME, "anna")
@@ -126,7 +139,7 @@ class TestQueueCall:
         bodies |= {"transfer": {"target": {"to": "hang_up"}}, "consult": {"target": {"to": "agent", "agent": "ben"}}}
         bodies["announce"] = {"sounds": ["hold.thanks"]}
         verbs = ["log-on", "log-off", "ready", "not-ready", "end-acw", "end-after-call-work", "dial", "answer", "decline", "pick"]
-        verbs += [f"calls/c/{verb}" for verb in ("hold", "retrieve", "hang-up", "transfer", "disposition")]
+        verbs += [f"calls/c/{verb}" for verb in ("hold", "retrieve", "take-back", "hang-up", "transfer", "disposition")]
         verbs += [f"calls/c/{verb}" for verb in ("consult", "alternate", "reconnect", "conference", "complete", "announce")]
         verbs += [f"contacts/message:1/{verb}" for verb in ("close", "disposition")]
         for verb in verbs:

@@ -81,7 +81,18 @@ class Reference:
         if person.trunk is not None:
             known = self.state.trunks.get(person.trunk)
             return known is None or known.up
-        return any(one.unreachable_since is None for one in self.state.agents[person.id].bindings.values())
+        agent = self.state.agents[person.id]
+        bindings = list(agent.bindings.values())
+        if all(one.is_page for one in bindings) and agent.line is not None and agent.line.bad:
+            return False  # a page on a line that is too bad for a call
+        return any(one.unreachable_since is None for one in bindings)
+
+    def grade(self, person: Agent) -> int:
+        """Of the line that its page is on: 0 as long as nothing is known, 1 below what is good, 2 far below."""
+        line = self.state.agents[person.id].line
+        known = line.figures if line is not None else {}
+        upload, loss, mos = known.get("upload_kbits", 1e9), known.get("loss", 0.0), known.get("mos", 4.5)
+        return 2 if upload < 130 or loss > 0.03 or mos < 3.6 else 1 if upload < 200 or loss > 0.01 or mos < 4.0 else 0
 
     def fits(self, person: Agent, channel: str) -> bool:
         """A speech channel is admitted against the upload of the trunk that the phone is behind, else of the agent's site."""
@@ -140,7 +151,8 @@ class Reference:
         return at + RETRY_PAUSE_S <= self.now and not others
 
     def could_do_more(self, person: Agent, channel: str) -> bool:
-        return self.has_room(person, channel, self.works(person))
+        asked = self.state.agents[person.id].question is not None  # its page is, for another contact
+        return not asked and self.has_room(person, channel, self.works(person))
 
     def not_awaited(self, person: Agent, channel: str) -> bool:
         """Work of this channel would not keep the agent from a better contact of another that it is awaited for."""
@@ -158,6 +170,8 @@ class Reference:
         """Smaller is better: whose customer it is, who speaks the language, then what the strategy says, then the name."""
         contact, language = self.state.contacts[entry.contact], self.language(entry, queue)
         first: list[float | str] = [language is not None and not speaks(person, language)]
+        if queue.worse_line_counts:
+            first.append(self.grade(person))
         if queue.strategy != "ring_all":  # all are asked first
             first.insert(0, contact.personal != person.id)
         agent = self.state.agents[person.id]

@@ -60,7 +60,8 @@ class Voice:
         leg = x.party(call)
         if leg is None:
             return
-        if leg.agent is not None:  # one of our own, who asks in its consultation: it knows all that
+        came_back = contact.entry is not None and x.state.entries[contact.entry].returned_at is not None
+        if leg.agent is not None or came_back:  # one of our own, who asks in its consultation: it knows all that; and who was here before
             _tell_position(x, contact, leg, queue)
         elif notices := _notices(x, call, queue):
             x.play(leg, notices, "notice")

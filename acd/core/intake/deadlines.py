@@ -10,11 +10,11 @@ from acd.core.events import (
     DeadlinePassed,
     DeviceUnbound,
 )
-from acd.core.ids import AgentId, CallId, ContactId, EntryId, LegId, OfferId, QueueId
+from acd.core.ids import AgentId, CallId, ContactId, EntryId, LegId, OfferId, QuestionId, QueueId
 from acd.core.intake import operation
 from acd.core.state import limits
 from acd.core.state.timers import Timer
-from acd.core.steps import audio, consultation, conversation, hot_desk, queueing, reach, supervision, treatment
+from acd.core.steps import asking, audio, consultation, conversation, hot_desk, lost_page, queueing, reach, supervision, treatment
 from acd.core.steps.clearing import clear_call, end_leg
 from acd.core.steps.step import Step
 from acd.core.steps.working import work_done
@@ -83,6 +83,18 @@ def _retry(_x: Step, _subject: str) -> None:
     """Crossing it out sets the next one and has the distribution looked at again."""
 
 
+def _page(x: Step, subject: str) -> None:
+    question = x.state.questions.get(QuestionId(subject))
+    for agent in list(question.open) if question is not None else ():
+        asking.unanswered(x, question, agent)  # type: ignore[arg-type]  # it is there
+
+
+def _page_lost(x: Step, subject: str) -> None:
+    leg = x.state.legs.get(LegId(subject))
+    if leg is not None:
+        lost_page.give_up(x, x.state.calls[leg.call], leg, by="exchange")
+
+
 def _binding(x: Step, subject: str) -> None:
     agent = x.state.agents.get(AgentId(subject))
     for binding in list(agent.bindings.values()) if agent is not None else []:
@@ -134,6 +146,8 @@ _ON_DEADLINE: dict[Timer, Callable[[Step, str], None]] = {
     Timer.RELAX: _relax,
     Timer.WAIT: _wait,
     Timer.RETRY: _retry,
+    Timer.PAGE: _page,
+    Timer.PAGE_LOST: _page_lost,
     Timer.BINDING: _binding,
     Timer.TIME_LIMIT: _time_limit,
     Timer.WARN: _warn,

@@ -21,7 +21,7 @@ from acd.core.machines import leg as legs
 from acd.core.machines import work as works
 from acd.core.routing import admission
 from acd.core.state import values as s
-from acd.core.steps import audio, consultation, conversation, device, queueing, reach, referral, supervision, working
+from acd.core.steps import audio, consultation, conversation, device, lost_page, queueing, reach, referral, supervision, working
 from acd.core.steps.clearing import clear_call, end_leg, leg_of
 from acd.core.steps.queueing import NOT_READY_REASON
 from acd.core.steps.step import Ending, Step
@@ -80,6 +80,7 @@ def log_off(x: Step, command: inp.LogOff) -> None:
     agent = agent_of(x, command.agent)
     _wish(agent, agents.Input.LOG_OFF, "LogOff")
     queueing.give_back_offers(x, agent)
+    lost_page.give_up_all(x, agent)
     working.log_off(x, agent)
 
 
@@ -228,6 +229,15 @@ def retrieve(x: Step, command: inp.Retrieve) -> None:
     conversation.retrieve(x, call, leg, agent.id, command.by)
 
 
+def take_back(x: Step, command: inp.TakeBack) -> None:
+    """The agent's phone is rung, and goes on where its page was lost."""
+    agent, call = agent_of(x, command.agent), call_of(x, command.call)
+    leg = next((leg for one in call.legs if (leg := x.state.legs[one]).agent == agent.id and leg.lost is not None), None)
+    if leg is None:
+        raise IllegalTransition(f"call {call.id}", call.state, "TakeBack", f"no page of agent {agent.id} was lost there")
+    lost_page.take_back(x, call, leg)
+
+
 def hang_up(x: Step, command: inp.HangUp) -> None:
     """The agent ends the call; one that only rings is not ended but declined."""
     agent = agent_of(x, command.agent)
@@ -238,6 +248,9 @@ def hang_up(x: Step, command: inp.HangUp) -> None:
     leg = leg_of(x, call, agent.id)
     if leg is None or (work.kind != "outbound" and work.state in works.RINGING):
         raise IllegalTransition(f"work of {agent.id} on {call.id}", work.state, "HangUp", "decline what rings")
+    if leg.lost is not None and command.by is None:
+        lost_page.give_up(x, call, leg, by="exchange")
+        return
     if call.referral is not None and call.referral.leg == leg.id:
         referral.left(x, call, leg, by="exchange")  # the other party is on its way to somebody else
         return

@@ -15,6 +15,7 @@ from acd.core.events import (
     LegMeasured,
     LegProtected,
     LegQuoted,
+    OneWayAudioFound,
     RecordingKept,
     SoundsFinished,
 )
@@ -23,7 +24,7 @@ from acd.core.machines import call as calls
 from acd.core.machines import leg as legs
 from acd.core.state import limits
 from acd.core.state import values as s
-from acd.core.steps import consultation, conversation, keys, reach, recording, referral, supervision, treatment
+from acd.core.steps import audio, consultation, conversation, keys, lost_page, reach, recording, referral, supervision, treatment
 from acd.core.steps.clearing import clear_call, end_leg, told_of_end
 from acd.core.steps.step import Step
 
@@ -77,6 +78,9 @@ def leg_answered(x: Step, fact: inp.LegAnswered) -> None:
     if leg.id in call.supervisions:
         supervision.joined(x, call, leg, fact.dialog)
         return
+    if leg.replaces is not None:
+        lost_page.taken_back(x, call, leg, fact.dialog)
+        return
     x.emit(LegConnected(leg=leg.id, dialog=fact.dialog))
     if leg.id == call.party:
         desk.dialled_agent_answered(x, call)
@@ -120,7 +124,9 @@ def leg_released(x: Step, fact: inp.LegReleased) -> None:
 
 def gone(x: Step, call: s.Call, leg: s.Leg, cause: str, q850: int | None = None) -> None:
     """A leg that rings for no offer is not there any more: what that means depends on what it was to the call."""
-    if call.consultation is not None and leg.id == call.consultation.leg:
+    if leg.lost is not None:
+        lost_page.give_up(x, call, leg, by="party", cause=cause, q850=q850)
+    elif call.consultation is not None and leg.id == call.consultation.leg:
         consultation.consulting_left(x, call, leg, by="party", q850=q850)
     elif call.consultation is not None and leg.id in call.consultation.held:
         consultation.held_left(x, call, leg, cause, q850)
@@ -156,7 +162,37 @@ def leg_retrieved(x: Step, fact: inp.LegRetrievedByParty) -> None:
     if leg is None or legs.Input.RETRIEVED_BY_PHONE not in legs.TRANSITIONS[leg.state]:
         x.drop(fact)
         return
-    conversation.retrieve(x, x.state.calls[leg.call], leg, None)
+    call = x.state.calls[leg.call]
+    if leg.lost is not None:  # it has spoken
+        lost_page.back(x, call, leg)
+    if legs.Input.RETRIEVED_BY_PHONE in legs.TRANSITIONS[leg.state]:
+        conversation.retrieve(x, call, leg, None)
+
+
+def page_lost(x: Step, fact: inp.PageLost) -> None:
+    leg = x.state.legs.get(fact.leg)
+    if leg is None or leg.agent is None or leg.lost is not None or leg.state not in legs.ANSWERED:
+        x.drop(fact)
+        return
+    lost_page.lost(x, x.state.calls[leg.call], leg, fact.why)
+
+
+def one_way_audio(x: Step, fact: inp.OneWayAudio) -> None:
+    """Where somebody is to hear it; who is not listened to has nothing to say."""
+    leg = x.state.legs.get(fact.leg)
+    call = x.state.calls.get(leg.call) if leg is not None else None
+    if leg is None or call is None or leg.one_way == fact.direction or all(leg.id not in pair for pair in audio.hears(x.state, call)):
+        x.drop(fact)
+        return
+    x.emit(OneWayAudioFound(call=call.id, leg=leg.id, direction=fact.direction))
+
+
+def page_back(x: Step, fact: inp.PageBack) -> None:
+    leg = x.state.legs.get(fact.leg)
+    if leg is None or leg.lost is None:
+        x.drop(fact)
+        return
+    lost_page.back(x, x.state.calls[leg.call], leg)
 
 
 def leg_referred(x: Step, fact: inp.LegReferred) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from acd.core import inputs as inp
 from acd.core import schedule
 from acd.core.configuration_changes import applied, touched
@@ -15,6 +17,7 @@ from acd.core.events import (
     DeviceUnbound,
     DeviceUnreachable,
     HotDeskEnded,
+    LineJudged,
     QueueClosed,
     QueueOpened,
     SignOfLifeGiven,
@@ -27,7 +30,8 @@ from acd.core.ids import AgentId, QueueId
 from acd.core.intake import facts
 from acd.core.machines import agent as agents
 from acd.core.machines import queue as queues
-from acd.core.steps import queueing
+from acd.core.state import page_line
+from acd.core.steps import asking, queueing
 from acd.core.steps.clearing import clear_call, end_dialog
 from acd.core.steps.step import Step
 
@@ -122,6 +126,8 @@ def started(x: Step, fact: inp.ServiceStarted) -> None:
     for call in cut:
         clear_call(x, call, "restart")
     x.silent = False
+    for question in list(x.state.questions.values()):  # whoever was to bring the answer is gone
+        asking.withdrawn(x, question)
 
 
 def stopping(x: Step, _fact: inp.ServiceStopping) -> None:
@@ -150,7 +156,14 @@ def device_registered(x: Step, fact: inp.DeviceRegistered) -> None:
         x.drop(fact)
         return
     x.emit(
-        DeviceBound(agent=fact.agent, contact=fact.contact, expires_at=fact.expires_at, flow=fact.flow, user_agent=fact.user_agent),
+        DeviceBound(
+            agent=fact.agent,
+            contact=fact.contact,
+            expires_at=fact.expires_at,
+            flow=fact.flow,
+            user_agent=fact.user_agent,
+            is_page=fact.is_page,
+        ),
     )
 
 
@@ -171,6 +184,28 @@ def device_probed(x: Step, fact: inp.DeviceProbed) -> None:
         x.emit(DeviceReachable(agent=fact.agent, contact=fact.contact))
     else:
         x.emit(DeviceUnreachable(agent=fact.agent, contact=fact.contact, detail=fact.detail))
+
+
+def page_answered(x: Step, fact: inp.PageAnswered) -> None:
+    """What comes after the deadline decides nothing any more; that somebody is there is good to know."""
+    question, agent = x.state.questions.get(fact.question), x.state.agents.get(fact.agent)
+    if question is not None and fact.agent in question.open:
+        queueing.page_answered(x, question, fact)
+    elif agent is None or not fact.answered or fact.contact is None or not asking.answered_late(x, agent, fact.contact):
+        x.drop(fact)
+
+
+def line_measured(x: Step, fact: inp.LineMeasured) -> None:
+    agent, configuration = x.state.agents.get(fact.agent), x.state.configuration
+    figures = {name: float(value) for name in FIGURES if (value := getattr(fact, name)) is not None}
+    if agent is None or configuration is None or not figures or not all(map(math.isfinite, figures.values())):
+        x.drop(fact)
+        return
+    bad = page_line.bad_figures(agent.line, figures, configuration.pages)
+    x.emit(LineJudged(agent=agent.id, source=fact.source, figures=figures, bad=bad))
+
+
+FIGURES = ("upload_kbits", "loss", "jitter_ms", "round_trip_ms", "mos")
 
 
 def trunk_changed(x: Step, fact: inp.TrunkChanged) -> None:

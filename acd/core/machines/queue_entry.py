@@ -12,6 +12,8 @@ from acd.core.machines.kit import Edge, to
 
 class State(StrEnum):
     WAITING = "waiting"
+    ASKED = "asked"
+    """Somebody could have it, whose page is asked first whether it is there (`acd.core.steps.asking`)."""
     OFFERED = "offered"
     ANSWERED = "answered"
     ABANDONED = "abandoned"
@@ -20,9 +22,10 @@ class State(StrEnum):
 
 
 class Input(StrEnum):
+    ASKED = "asked"
     OFFERED = "offered"
     RETURNED = "returned"
-    """Nobody took the offer: it waits on, at its old place."""
+    """Nobody took the offer, or what was asked is known: it waits on, at its old place."""
     ANSWERED = "answered"
     ABANDONED = "abandoned"
     OVERFLOWED = "overflowed"
@@ -42,10 +45,17 @@ class Do(StrEnum):
 # fmt: off
 TRANSITIONS: dict[State, dict[Input, Edge[State, Do]]] = {
     State.WAITING: {
+        Input.ASKED:      to(State.ASKED, Do.STEP_OUT_OF_LINE),
         Input.OFFERED:    to(State.OFFERED, Do.STEP_OUT_OF_LINE, Do.STOP_WAIT_LIMIT),
         Input.ABANDONED:  to(State.ABANDONED, Do.STEP_OUT_OF_LINE, Do.LEAVE),
         Input.OVERFLOWED: to(State.OVERFLOWED, Do.STEP_OUT_OF_LINE, Do.LEAVE),
         Input.EXPIRED:    to(State.EXPIRED, Do.STEP_OUT_OF_LINE, Do.LEAVE),
+    },
+    State.ASKED: {  # its limits run on: it waits, and for less than a second
+        Input.RETURNED:   to(State.WAITING, Do.STAND_IN_LINE),
+        Input.ABANDONED:  to(State.ABANDONED, Do.LEAVE),
+        Input.OVERFLOWED: to(State.OVERFLOWED, Do.LEAVE),
+        Input.EXPIRED:    to(State.EXPIRED, Do.LEAVE),
     },
     State.OFFERED: {
         Input.RETURNED:   to(State.WAITING, Do.STAND_IN_LINE, Do.RESUME_WAIT_LIMIT),

@@ -19,7 +19,7 @@ import msgspec
 
 from acd.core.channel_kinds import CHANNELS
 from acd.core.configuration import Queue
-from acd.core.events import Candidate, Decision
+from acd.core.events import Candidate, Decision, TechnicallyNotReady
 from acd.core.ids import VOICE, AgentId, EntryId, QueueId
 from acd.core.routing.rosters import Roster, Rosters
 from acd.core.state import values as s
@@ -114,7 +114,7 @@ class _Round:
         return (
             capacity.at_once > 0
             and any(work.channel in capacity.not_during for work in known.works.values())
-            and (not CHANNELS[channel].needs_phone or self._fold.is_reachable(known))
+            and (not CHANNELS[channel].needs_phone or self._fold.not_rung(known) is None)
         )
 
     def with_bandwidth(self, agents: list[AgentId], channel: str) -> list[AgentId]:
@@ -240,6 +240,7 @@ def _decide(fold: Fold, queue: Queue, entry: s.Entry, roster: Roster, choice: _C
         removed=_removed_in(roster, choice, crowded),
         tie_break="agent",
         chosen=tuple(chosen),
+        technical=_technical(fold, roster),
     )
     return Assignment(entry.id, tuple(chosen), decision)
 
@@ -302,6 +303,12 @@ def out_of_turn(rosters: Rosters, entry: s.Entry, agent: AgentId, rule: str, by:
     return Assignment(entry.id, (agent,), decision)
 
 
+def _technical(fold: Fold, roster: Roster) -> tuple[TechnicallyNotReady, ...]:
+    """Why those are technically not ready who are."""
+    out = roster.out("technically_not_ready")[:FULL_CANDIDATES]
+    return tuple([why for agent in out if (why := fold.technically(fold.state.agents[agent])) is not None])
+
+
 def _removed(roster: Roster) -> dict[str, tuple[AgentId, ...]]:
     """What stands against those who are not free, by filter."""
     removed = dict(roster.fit.removed)
@@ -313,12 +320,14 @@ def _removed(roster: Roster) -> dict[str, tuple[AgentId, ...]]:
 
 
 def _in_turn(queue: s.Queue, roster: Roster, agents: list[AgentId]) -> list[AgentId]:
-    """Who stands directly behind the last one in order of name is next; who speaks a preferred language before all others."""
-    speakers = roster.fit.speakers
-    names = agents if speakers is None else sorted(agents)
+    """Who stands directly behind the last one in order of name is next; who speaks a preferred language, or is on a better line where that
+    counts, before all others.
+    """
+    ordered = roster.fit.speakers is not None or roster.by_line
+    names = sorted(agents) if ordered else agents
     start = bisect_right(names, queue.last_agent) if queue.last_agent is not None else 0
     turned = names[start:] + names[:start]
-    return turned if speakers is None else sorted(turned, key=lambda one: one not in speakers)
+    return sorted(turned, key=lambda one: roster.candidates[one].terms) if ordered else turned
 
 
 def _candidates(fold: Fold, queue: Queue, roster: Roster, ranked: list[AgentId]) -> tuple[Candidate, ...]:
@@ -327,7 +336,7 @@ def _candidates(fold: Fold, queue: Queue, roster: Roster, ranked: list[AgentId])
     last = fold.state.queues[queue.id].last_agent
     turn = list(roster.fit.levels)
     start = bisect_right(turn, last) if last is not None else 0
-    speaks = [roster.candidates[one].terms for one in ranked]  # empty but for the language
+    speaks = [roster.candidates[one].terms for one in ranked]  # empty but for the language and the line
     return tuple(
         [
             Candidate(agent=one, terms=(*before, float((bisect_left(turn, one) - start) % len(turn))))
@@ -352,6 +361,8 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     """Contacts with a better score, in all queues."""
     hears_notice: bool = False
     """It is offered to nobody before the recording notice was heard to its end."""
+    technical: tuple[TechnicallyNotReady, ...] = ()
+    """As in Decision."""
 
 
 def explain(rosters: Rosters, entry: s.Entry, now: float) -> Waiting:
@@ -374,6 +385,7 @@ def explain(rosters: Rosters, entry: s.Entry, now: float) -> Waiting:
         removed=_removed_in(roster, _Choice(roster.names, unasked, with_bandwidth, chosen_from), set()),
         ahead_count=_ahead(fold, entry, [])[1],
         hears_notice=fold.state.contacts[entry.contact].not_yet,
+        technical=_technical(fold, roster),
     )
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from acd.core.events import Candidate
 from acd.core.ids import AgentId, QueueId
-from acd.core.state import statistics
+from acd.core.state import page_line, statistics
 from acd.core.state import values as s
 from acd.core.state.fold import Fold
 from acd.core.state.fold.kit import FREE, Categories
@@ -25,6 +25,8 @@ MOVE_COSTS: Final = 4
 OTHER_LANGUAGE: Final = "other_language"
 """Name of the term that comes before those of the strategy where a language is preferred: 0 for who speaks it, else 1."""
 
+WORSE_LINE: Final = "worse_line"
+"""Name of the term behind that one where a worse line counts (`Queue.worse_line_counts`): `page_line.grade`."""
 AT_HAND: Final = "at_hand"
 """Name of the term that a strategy has where an agent may have several contacts at once: how many it has (`Strategy.at_hand`)."""
 
@@ -62,6 +64,10 @@ class Known:
         """Contacts it is offered, has, or does after-call work on."""
         return float(len(self._state.agents[agent].works))
 
+    def line_grade(self, agent: AgentId) -> float:
+        """How bad its page's line is: 0 good, 1 worse, 2 much worse."""
+        return page_line.grade(self._state.agents[agent].line)
+
     def credit(self, agent: AgentId) -> float:
         """That head start."""
         return statistics.credit(self._state.statistics.agents.get(agent), self._queue)
@@ -78,6 +84,7 @@ class Roster:
         "_out",
         "_strategy",
         "_told",
+        "by_line",
         "candidates",
         "fit",
         "generation",
@@ -96,8 +103,11 @@ class Roster:
         categories: Mapping[str, set[AgentId]],
         *,
         shared: bool = False,
+        by_line: bool = False,
     ) -> None:
         self.strategy = strategy
+        self.by_line = by_line
+        """A worse line counts (`Queue.worse_line_counts`)."""
         self.shared = shared
         """Agents may have work and be given more."""
         self._at_hand = STRATEGIES[strategy].at_hand if shared else None
@@ -124,12 +134,14 @@ class Roster:
         names = self._strategy.term_names
         if self._at_hand is not None:
             names = (*names[: self._at_hand], AT_HAND, *names[self._at_hand :])
+        names = (WORSE_LINE, *names) if self.by_line else names
         return names if self.fit.speakers is None else (OTHER_LANGUAGE, *names)
 
     def _terms(self, agent: AgentId) -> Terms:
         terms = self._strategy.terms(self._known, agent)
         if self._at_hand is not None:
             terms = (*terms[: self._at_hand], self._known.at_hand(agent), *terms[self._at_hand :])
+        terms = (self._known.line_grade(agent), *terms) if self.by_line else terms
         speakers = self.fit.speakers
         return terms if speakers is None else (float(agent not in speakers), *terms)
 
@@ -202,7 +214,9 @@ class Rosters:
         categories = fold.availability.get(line.channel) or Categories()
         if known is None or not self._keeps_up(known, line, categories.of):
             queue, fit, shared = fold.index.queues[line.queue], fold.index.eligibility(line), fold.index.is_shared(line.channel)
-            known = self._of[line] = Roster(fold.state, line.queue, queue.strategy, fit, categories.members, shared=shared)
+            known = self._of[line] = Roster(
+                fold.state, line.queue, queue.strategy, fit, categories.members, shared=shared, by_line=queue.worse_line_counts
+            )
         known.seen, known.generation = seen, fold.index.generation
         return known
 
@@ -212,6 +226,7 @@ class Rosters:
         if roster.generation != index.generation:
             fit = index.eligibility(line)
             others = fit is not roster.fit and fit.asked != roster.fit.asked
+            others = others or roster.by_line is not index.queues[line.queue].worse_line_counts
             if others or roster.strategy != index.queues[line.queue].strategy or roster.shared is not index.is_shared(line.channel):
                 return False
         if fit is not roster.fit:

@@ -7,13 +7,14 @@ A start after the service was not there moves less (docs/figures.md, 1 and 3): t
 
 | instants and deadlines | at a start |
 |---|---|
-| calls, legs, their entries and offers, and deadlines (RING to RETRY, TIME_LIMIT, WARN) | gone: calls end with the last sign of life |
+| calls, legs, entries, offers, deadlines (RING to RETRY, PAGE_LOST, TIME_LIMIT, WARN) | gone: calls end with the last sign of life |
 | contacts of other channels, their entries: when they came, WAIT, RELAX | stay: the customer has waited all the while |
+| questions to pages, PAGE | gone: who was asked is asked anew |
 | offers of those: RING; work at them: `since` | move: nobody could take them, nobody worked at them |
 | after-call work: `since`, `until`, AFTER_CALL_WORK | move: what is left of it is due after the start |
 | what the figures measure (`move_statistics`) | moves: nobody talked, wrapped up or was idle |
 | an agent's `since`, `idle_since` | stay: a wish and a place among the idle are as old as they are, and all wait alike |
-| bindings, BINDING | stay: a phone counts its registration by its own clock |
+| bindings, their pages' answers and lines, BINDING | stay: a phone counts its registration by its own clock |
 | HOURS, `day_ends_at` | stay: civil |
 | trunks' `since` | stay, until the trunk is looked at again |
 | `recordings`, `ended_legs` | stay: they say how old a thing is that is to be forgotten |
@@ -35,6 +36,9 @@ def move(state: s.State, by_s: float) -> None:
         leg.since += by_s
         leg.connected_at = _moved(leg.connected_at, by_s)
         leg.limits = {cause: at + by_s for cause, at in leg.limits.items()}
+        if leg.lost is not None:
+            leg.lost.since += by_s
+            leg.lost.until += by_s
     for contact in state.contacts.values():
         contact.began_at += by_s
     for call in state.calls.values():
@@ -43,9 +47,12 @@ def move(state: s.State, by_s: float) -> None:
     for entry in state.entries.values():
         entry.queued_at += by_s
         entry.wait_limit_at = _moved(entry.wait_limit_at, by_s)
+        entry.returned_at = _moved(entry.returned_at, by_s)
         entry.tried = {agent: at + by_s for agent, at in entry.tried.items()}
     for offer in state.offers.values():
         offer.made_at += by_s
+    for question in state.questions.values():
+        question.asked_at += by_s
     for agent in state.agents.values():
         _move_agent(agent, by_s)
     for trunk in state.trunks.values():
@@ -66,9 +73,13 @@ def _move_agent(agent: s.Agent, by_s: float) -> None:
     agent.idle_since += by_s
     for work in agent.works.values():
         move_work(work, by_s)
+    if agent.line is not None:
+        agent.line.measured_at = {figure: at + by_s for figure, at in agent.line.measured_at.items()}
+        agent.line.bad_since = _moved(agent.line.bad_since, by_s)
     for binding in agent.bindings.values():
         binding.expires_at += by_s
         binding.unreachable_since = _moved(binding.unreachable_since, by_s)
+        binding.answered_at = _moved(binding.answered_at, by_s)
 
 
 def move_work(work: s.Work, by_s: float) -> None:

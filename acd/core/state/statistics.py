@@ -498,6 +498,20 @@ def _retrieved(s: Statistics, event: ev.LegRetrieved, now: float) -> None:
     _regard_call_of(s, event.leg, now)
 
 
+def _replaced(s: Statistics, event: ev.LegReplaced, now: float) -> None:
+    """A hold of the desk goes on, that of the phone is over."""
+    if event.held and event.replaces in s.holding:
+        s.holding[s.holding.index(event.replaces)] = event.leg
+    _let_go(s, event.replaces)
+    talk = s.talks.get(event.call)
+    if talk is None:
+        return
+    for group in (talk.parties, talk.held):
+        group[:] = [event.leg if one == event.replaces else one for one in group]
+    talk.consulting = event.leg if talk.consulting == event.replaces else talk.consulting
+    _regard(s, event.call, now)
+
+
 def _leg_cleared(s: Statistics, event: ev.LegCleared, now: float) -> None:
     _let_go(s, event.leg)
     call = _talks_in(s, event.leg)
@@ -617,6 +631,7 @@ COUNTED: Final[dict[type, Callable[[Statistics, Any, float], None]]] = {
     ev.CallReferred: _transferred,
     ev.LegHeld: _held,
     ev.LegRetrieved: _retrieved,
+    ev.LegReplaced: _replaced,
     ev.LegCleared: _leg_cleared,
     ev.CallCleared: _call_cleared,
     ev.ContactClosed: _contact_closed,

@@ -22,6 +22,8 @@ class Timer(StrEnum):
     RELAX = "relax"  # the next relaxation of the skills asked for; subject: entry
     WAIT = "wait"  # the waiting time limit of an overflow; subject: entry
     RETRY = "retry"  # an agent who did not take it may be tried again; subject: entry
+    PAGE = "page"  # a page that is asked before an offer has not answered; subject: question
+    PAGE_LOST = "page_lost"  # an agent whose page was lost in a call has not come back; subject: leg
     BINDING = "binding"  # the earliest registration of an agent's device runs out; subject: agent
     TIME_LIMIT = "time_limit"  # a leg may last no longer: the earliest of its limits (0900: one hour, § 113 TKG); subject: leg
     WARN = "warn"  # the end of a leg that has a limit is near: its other party is to hear it; subject: leg

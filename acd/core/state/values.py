@@ -18,6 +18,7 @@ from acd.core.ids import (
     MenuId,
     OfferId,
     PlayId,
+    QuestionId,
     QueueId,
     RecordingId,
     SiteId,
@@ -39,6 +40,17 @@ class _Part(msgspec.Struct, kw_only=True, array_like=True, forbid_unknown_fields
 
     Names stand for other parts, so there are no cycles and the collector need not look (`gc=False`).
     """
+
+
+class Lost(_Part, kw_only=True):
+    """The page behind a leg is lost (`acd.core.steps.lost_page`)."""
+
+    agent: AgentId
+    why: str
+    since: float
+    until: float
+    holds: bool
+    """The hold of the phone is for this alone."""
 
 
 class Leg(_Part, kw_only=True):
@@ -72,6 +84,11 @@ class Leg(_Part, kw_only=True):
     """What protects it: see `acd.core.inputs.ProtectionAgreed`."""
     limits: dict[str, float] = {}
     """Cause -> the instant at which the call is ended for it; see `acd.core.state.limits`."""
+    lost: Lost | None = None
+    one_way: str | None = None
+    """It was not heard, or heard nobody, when its conversation began."""
+    replaces: LegId | None = None
+    """The one whose place it is to take."""
 
 
 class Forward(_Part, kw_only=True):
@@ -158,6 +175,9 @@ class Contact(_Part, kw_only=True):
     """It cannot be offered at this moment: the customer is being told something that must come first (§ 201 StGB)."""
     subject: str | None = None
     text: str | None = None
+    questions_made: int = 0
+    waited_s: float = 0.0
+    """In the queue that it was taken from."""
 
 
 class Call(_Part, kw_only=True):
@@ -232,6 +252,23 @@ class Entry(_Part, kw_only=True):
     tried: dict[AgentId, float] = {}
     """Who did not take it, and when."""
     offer: OfferId | None = None
+    question: QuestionId | None = None
+    """The one that is asked of pages before it can be offered."""
+    returned_at: float | None = None
+    """It had been answered and has come back: the limits of its wait count from here."""
+
+
+class Question(_Part, kw_only=True):
+    """What is asked of pages before an offer (`acd.core.steps.asking`)."""
+
+    id: QuestionId
+    contact: ContactId
+    entry: EntryId
+    asked_at: float
+    open: list[AgentId]
+    """Whose page has not answered yet."""
+    rule: str | None = None
+    by: str | None = None
 
 
 class Offer(_Part, kw_only=True):
@@ -270,6 +307,18 @@ class Binding(_Part, kw_only=True):
     unreachable_since: float | None = None
     """Since when nobody answers there."""
     detail: str | None = None
+    is_page: bool = False
+    answered_at: float | None = None
+    """When the code of a page has answered a question last."""
+
+
+class PageLine(_Part, kw_only=True):
+    """What was measured of the line of an agent's page (`acd.core.state.page_line`)."""
+
+    figures: dict[str, float] = {}
+    measured_at: dict[str, float] = {}
+    bad: list[str] = []
+    bad_since: float | None = None
 
 
 class Agent(_Part, kw_only=True):
@@ -293,6 +342,9 @@ class Agent(_Part, kw_only=True):
     """The same, with whose conversation it wants to hear."""
     at: AgentId | None = None
     """It sits at the phone of this one (hot desk); None: at its own."""
+    question: QuestionId | None = None
+    """Its page is asked for the contact of this one, which it is kept for."""
+    line: PageLine | None = None
 
 
 class Queue(_Part, kw_only=True):
@@ -341,3 +393,4 @@ class State(_Part, kw_only=True):
     """Legs that ended a short while ago: their quality still comes in."""
     timers: dict[str, float] = {}
     statistics: Statistics
+    questions: dict[QuestionId, Question] = {}

@@ -36,6 +36,9 @@ def clear_leg(
         status: what the party said, where it speaks SIP.
         q850: what the party's network said, or the other party's that is passed on; None: nothing that the cause does not say.
     """
+    if leg.lost is not None:  # nobody is to take its place any more
+        for one in [one for one in x.state.calls[leg.call].legs if x.state.legs[one].replaces == leg.id]:
+            clear_leg(x, x.state.legs[one], cause)
     if by == "exchange":
         if leg.arrived and leg.state not in legs.ANSWERED:
             x.do(RefuseCaller(leg=leg.id, cause=cause, reason=refuse or sentence(cause)))
@@ -76,7 +79,7 @@ def end_leg(
 ) -> None:
     """End a leg and, if an agent was on it, the agent's work: with after-call work if there was a conversation, else with `otherwise`."""
     clear_leg(x, leg, cause, by=by, status=status, detail=detail, refuse=refuse, q850=q850)
-    if leg.agent is not None:
+    if leg.agent is not None and leg.replaces is None:
         end_work(x, leg.agent, leg.call, otherwise)
 
 
@@ -87,7 +90,7 @@ def told_of_end(cause: str) -> str:
     return cause if cause in _FAULTS else "hang_up"
 
 
-_FAULTS: Final = frozenset({"timeout", "media_silent", "transport", "error", "restart"})
+_FAULTS: Final = frozenset({"timeout", "media_silent", "transport", "page_lost", "error", "restart"})
 
 
 def clear_call(
@@ -119,7 +122,7 @@ def clear_call(
     if call.referral is not None and call.referral.asked:
         x.do(NotifyReferrer(leg=call.referral.leg, progress="failed", cause=cause))
     passed_on = None if q850 in NORMAL else q850
-    for leg_id in list(call.legs):
+    for leg_id in [one for one in call.legs if x.state.legs[one].replaces is None]:
         end_leg(x, x.state.legs[leg_id], leg_cause or cause, outcome, refuse=refuse, q850=passed_on)
     x.emit(CallCleared(call=call.id, cause=cause))
 

@@ -24,7 +24,14 @@ def channel(x: Step, agent: Agent) -> admission.Verdict | None:
 
 
 def begin_leg(
-    x: Step, call: s.Call, leg: LegId, agent: Agent, offer: OfferId | None = None, *, role: Literal["agent", "supervisor"] = "agent"
+    x: Step,
+    call: s.Call,
+    leg: LegId,
+    agent: Agent,
+    offer: OfferId | None = None,
+    *,
+    role: Literal["agent", "supervisor"] = "agent",
+    replaces: LegId | None = None,
 ) -> None:
     """Write the leg down. A phone behind a trunk is on that line, wherever the person sits."""
     phone = phone_of(x, agent)
@@ -40,6 +47,7 @@ def begin_leg(
             site=phone.site if phone.trunk is None else None,
             internal=trunk is not None and trunk.internal,
             offer=offer,
+            replaces=replaces,
         )
     )
 
@@ -54,8 +62,13 @@ def ring(
     shown_name: str | None,
     offer: OfferId | None = None,
     queue: QueueId | None = None,
+    auto_answer: bool = False,
 ) -> None:
-    """Have it rung; `shown` is the number on its display."""
+    """Have it rung; `shown` is the number on its display.
+
+    Args:
+        auto_answer: it answers by itself, whether that is usual for the agent or not.
+    """
     phone = phone_of(x, agent)
     x.do(
         OriginateToAgent(
@@ -68,7 +81,7 @@ def ring(
             calling=shown,
             calling_name=shown_name,
             called=call.called,
-            auto_answer=agent.auto_answer,
+            auto_answer=auto_answer or agent.auto_answer,
             trunk=phone.trunk,
             number=phone.number_behind_trunk,
             at=phone.id if phone is not agent else None,

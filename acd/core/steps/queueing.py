@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import Final, Literal
 
+from acd.core import inputs as inp
 from acd.core.configuration import Overflow, Queue
 from acd.core.events import (
     AgentNotReady,
@@ -38,6 +39,7 @@ from acd.core.state import capacity
 from acd.core.state import values as s
 from acd.core.state.line import Line, lines_ever
 from acd.core.state.score import newcomers_rank
+from acd.core.steps import asking
 from acd.core.steps.step import Ending, Step
 from acd.core.steps.working import WorkOutcome, work_done
 
@@ -128,6 +130,8 @@ def leave_queue(x: Step, contact: s.Contact, outcome: QueueOutcome, detail: str 
     if contact.entry is None:
         return
     entry = x.state.entries[contact.entry]
+    if entry.question is not None:
+        asking.withdrawn(x, x.state.questions[entry.question])
     x.emit(QueueLeft(contact=contact.id, entry=entry.id, queue=entry.queue, outcome=outcome, detail=detail))
 
 
@@ -216,10 +220,33 @@ def distribute(x: Step) -> None:
     x.fold.routing_needed = False
     assignments = pick(x.rosters, x.now)
     for assignment in assignments:
-        make_offer(x, assignment)
+        _offer_or_ask(x, assignment)
     # One contact in a round: who has room for more is looked at again. Of calls alone nobody has.
     if len(x.fold.availability) > 1 and any(x.fold.is_free(agent) for assignment in assignments for agent in assignment.agents):
         x.fold.routing_needed = True
+
+
+def _offer_or_ask(x: Step, assignment: Assignment, rule: str | None = None, by: str | None = None) -> None:
+    """Where it is not sure that all who were chosen are there, that is found out first; what is decided then is decided anew."""
+    entry = x.state.entries[assignment.entry]
+    unsure = asking.needed(x, assignment.agents, entry.channel)
+    if unsure:
+        asking.ask(x, entry, unsure, rule, by)
+    else:
+        make_offer(x, assignment)
+
+
+def page_answered(x: Step, question: s.Question, fact: inp.PageAnswered) -> None:
+    """One page that was asked is there, or cannot be asked."""
+    if not fact.answered:
+        asking.unanswered(x, question, fact.agent)
+        return
+    asking.answered(x, question, fact.agent, fact.contact, fact.round_trip_ms)
+    agent, entry = x.state.agents.get(fact.agent), x.state.entries.get(question.entry)
+    if question.rule is None or agent is None or entry is None or x.state.stopping or agent.state not in agents.LOGGED_ON:
+        return
+    if can_be_given(x, agent, entry):
+        give(x, entry, agent.id, question.rule, question.by or "")
 
 
 def make_offer(x: Step, assignment: Assignment) -> None:
@@ -339,8 +366,8 @@ def could_take(x: Step, agent: AgentId, entry: s.Entry) -> bool:
 
 
 def is_free_for(x: Step, agent: s.Agent, channel: str) -> bool:
-    """Whether the agent has room for one more; ready or not."""
-    return capacity.has_room(x.fold.index.capacity_of(agent.id, channel), agent.works.values(), channel)
+    """Whether the agent has room for one more, and its page is not asked for another; ready or not."""
+    return agent.question is None and capacity.has_room(x.fold.index.capacity_of(agent.id, channel), agent.works.values(), channel)
 
 
 def first_to_pick(x: Step, agent: s.Agent) -> s.Entry | None:
@@ -363,7 +390,7 @@ def can_be_given(x: Step, agent: s.Agent, entry: s.Entry) -> bool:
 
 def give(x: Step, entry: s.Entry, agent: AgentId, rule: str, by: str) -> None:
     """Offer it to this agent, whoever's turn it is."""
-    make_offer(x, out_of_turn(x.rosters, entry, agent, rule, by, x.now))
+    _offer_or_ask(x, out_of_turn(x.rosters, entry, agent, rule, by, x.now), rule, by)
 
 
 def serve_pickers(x: Step) -> None:

@@ -16,7 +16,7 @@ from acd.core.routing import admission
 from acd.core.state import capacity
 from acd.core.state import values as s
 from acd.core.steps import audio, device, loops, recording, referral
-from acd.core.steps.clearing import clear_call, end_leg
+from acd.core.steps.clearing import clear_call, clear_leg, end_leg
 from acd.core.steps.conversation import establish
 from acd.core.steps.step import Step
 from acd.core.steps.treatment import RINGBACK, answer_party, turn_away, unavailable
@@ -35,9 +35,9 @@ def ring_agent(x: Step, call: s.Call, agent_id: AgentId) -> None:
     if configured.forwarding.always:
         forward(x, call, configured.forwarding.always, "always", agent_id)
     elif capacity.is_kept(x.fold.index.capacity_of(agent_id, VOICE), agent.works.values(), VOICE):
-        _forward_or(x, call, configured, "busy", "busy")
+        forward_or(x, call, configured, "busy", "busy")
     elif not x.fold.is_reachable(agent):
-        _forward_or(x, call, configured, "unregistered", "unregistered")
+        forward_or(x, call, configured, "unregistered", "unregistered")
     else:
         verdict = device.channel(x, configured)
         leg = x.next_leg(call)
@@ -95,7 +95,8 @@ def _ring_party(x: Step, call: s.Call) -> None:
         x.play(party, RINGBACK, "ringback", loop=True)
 
 
-def _forward_or(x: Step, call: s.Call, agent: Agent, reason: Literal["busy", "no_answer", "unregistered"], cause: str) -> None:
+def forward_or(x: Step, call: s.Call, agent: Agent, reason: Literal["busy", "no_answer", "unregistered"], cause: str) -> None:
+    """Where calls to the agent go for this reason; nowhere: it is turned away with the cause."""
     number = forwarding_number(agent.forwarding, reason)
     if number:
         forward(x, call, number, reason, agent.id)
@@ -222,7 +223,7 @@ def _caller_id(x: Step, call: s.Call) -> str | None:
 
 def alerted(x: Step, call: s.Call, leg: s.Leg) -> None:
     """A phone outside an offer rings."""
-    if leg.id != call.party and leg.id not in call.supervisions:
+    if leg.replaces is None and leg.id != call.party and leg.id not in call.supervisions:
         referral.rings(x, call)
         _ring_party(x, call)
 
@@ -230,7 +231,7 @@ def alerted(x: Step, call: s.Call, leg: s.Leg) -> None:
 def spoke_early(x: Step, call: s.Call, leg: s.Leg) -> None:
     """The far end says something before it answers: the party hears that in the place of a ring-back."""
     party = x.party(call)
-    if party is None or not (party.arrived or x.is_answered(party)):
+    if leg.replaces is not None or party is None or not (party.arrived or x.is_answered(party)):
         return
     x.silence(party)
     x.emit(EarlyMediaPassed(leg=leg.id, call=call.id))
@@ -267,6 +268,9 @@ def failed(
     Args:
         by_supervisor: its person had no part in that; the call goes on as `cause` says all the same.
     """
+    if leg.replaces is not None:  # the lost one is as lost as before
+        clear_leg(x, leg, cause, by="exchange" if ours else "party", status=status, detail=detail, q850=q850)
+        return
     role, agent_id, was_party = leg.role, leg.agent, leg.id == call.party
     if call.looping and role == "forward":
         cause = "routing_loop"  # whatever a carrier made of our 482 on the way back
@@ -283,7 +287,7 @@ def failed(
         agent = x.fold.index.agents.get(agent_id)
         reason: Literal["busy", "no_answer", "unregistered"] | None = _FORWARD_ON.get(cause)
         if agent is not None and reason is not None:
-            _forward_or(x, call, agent, reason, cause)
+            forward_or(x, call, agent, reason, cause)
         else:
             turn_away(x, call, cause)
     elif moved_to is not None and leg.trunk is not None and not call.looping and _may_follow(x, call, leg.trunk, moved_to):

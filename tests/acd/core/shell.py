@@ -81,6 +81,8 @@ class Phone:
     fails: str | None = None
     fails_after_s: float = 0.1
     alerts: bool = True
+    page_answers_after_s: float | None = 0.03
+    """Of a page: the code answers so late; None: it does not."""
 
 
 class Reader:
@@ -291,6 +293,8 @@ class Shell:
                 assert leg in self.legs, leg
             case ef.NotifyReferrer(leg=leg):
                 assert self.legs[leg] == "up", leg
+            case ef.AskPage(question=question, agent=agent):
+                self._ask_page(question, agent)
             case ef.PopScreen():
                 pass
 
@@ -342,6 +346,13 @@ class Shell:
         """The media worker of a recording ends."""
         self.recordings.remove(recording)
         self.send(inp.RecordingEnded(recording=recording, path=f"{recording}.wav", duration_ms=500, error="gone", broke_off=True))
+
+    def _ask_page(self, question: str, agent: str) -> None:
+        after_s = self.phones.get(agent, Phone()).page_answers_after_s
+        if after_s is not None:
+            page = next(iter(self.engine._step.fold.bindings_of(self.engine.state.agents[agent])))
+            fact = inp.PageAnswered(question=question, agent=agent, answered=True, contact=page, round_trip_ms=after_s * 1000)
+            self.later(after_s, fact)
 
     def _ring(self, leg: str, phone: Phone) -> None:
         self.legs[leg] = "ringing"

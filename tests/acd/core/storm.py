@@ -125,7 +125,16 @@ def configuration(rng: random.Random, version: int = 0) -> TenantConfiguration:
             exit_key="9",
             exit_target=ToMenu(menu="main"),
         ),
-        Queue(id="sales", name="Sales", requirements=(sales,), strategy="best_skill", record=True, priority_s=60.0, languages="preferred"),
+        Queue(
+            id="sales",
+            name="Sales",
+            requirements=(sales,),
+            strategy="best_skill",
+            record=True,
+            priority_s=60.0,
+            languages="preferred",
+            worse_line_counts=True,
+        ),
         Queue(id="ring", name="Ring", strategy="ring_all", members=tuple(one.id for one in people[:4]), redirect_on_no_answer="stay_ready"),
         Queue(
             id="turn",
@@ -183,6 +192,10 @@ def configuration(rng: random.Random, version: int = 0) -> TenantConfiguration:
     )
 
 
+def rng_contact(rng: random.Random, agent_id: str) -> str:
+    return f"sip:{agent_id}" if rng.random() < 0.7 else f"sip:{agent_id}-desk"
+
+
 def altered(rng: random.Random, old: TenantConfiguration) -> TenantConfiguration:
     """One to three things are otherwise: renamed, refitted, moved, gone, new."""
     made = old
@@ -220,6 +233,7 @@ def _otherwise(rng: random.Random, made: TenantConfiguration) -> dict[str, Any]:
             lambda: {"queues": (*queues[:line], replace(queue, schedule=rng.choice((None, "hours"))), *queues[line + 1 :])},
             lambda: {"queues": (*queues[:line], replace(queue, languages=rng.choice(USES)), *queues[line + 1 :])},
             lambda: {"queues": (*queues[:line], replace(queue, overflow=()), *queues[line + 1 :])},
+            lambda: {"queues": (*queues[:line], replace(queue, worse_line_counts=rng.random() < 0.5), *queues[line + 1 :])},
             lambda: {"queues": (*queues[:line], replace(queue, service_level_s=rng.choice((5.0, 30.0))), *queues[line + 1 :])},
             lambda: {"queues": (*(one for one in queues if one.id != "extra"),), "numbers": made.numbers[:5]},
             lambda: {"queues": (*queues, Queue(id="extra", name="Extra"))},
@@ -263,9 +277,13 @@ class Storm(Shell):
         self.last_step = Outcome([], [])
         self.keep_journal = False
         self.last: list[Entry] = []
+        self.asked = "never"
 
     def later(self, delay_s: float, fact: inp.Input) -> None:
         """Facts are drawn, not scheduled."""
+
+    def _ask_page(self, question: str, agent: str) -> None:
+        """It answers when that is drawn."""
 
     def _ring(self, leg: str, phone: Phone) -> None:
         assert phone is not None
@@ -353,7 +371,9 @@ class Storm(Shell):
         groups = audio.groups(call)
         talking = [one for group in groups for one in group]
         assert len(talking) == len(set(talking)), call
-        agents = [state.legs[one].agent for one in call.legs if state.legs[one].agent is not None]
+        replacing = {one.replaces for one in map(state.legs.__getitem__, call.legs) if one.replaces is not None}
+        assert all(one in call.legs and state.legs[one].lost is not None for one in replacing), call
+        agents = [leg.agent for one in call.legs if (leg := state.legs[one]).agent is not None and leg.replaces is None]
         assert len(agents) == len(set(agents)), call
         known = {*talking, *call.supervisions, call.party, call.early, call.referral.leg if call.referral is not None else None}
         for leg in (state.legs[one] for one in call.legs):
@@ -410,7 +430,7 @@ class Storm(Shell):
                 assert all(kept.out(category) == anew.out(category) for category in routing.UNAVAILABLE)
         for entry in fold.state.entries.values():
             waiting = entries.Input.OFFERED in entries.TRANSITIONS[entry.state]
-            assert waiting == (entry.offer is None)
+            assert waiting == (entry.offer is None and entry.question is None)
 
     # ------------------------------------------------------------------ drawing
 
@@ -418,7 +438,7 @@ class Storm(Shell):
         self.give(inp.ServiceStarted())
         self.configure()
         for one in self.engine.state.configuration.agents:
-            self.give(inp.DeviceRegistered(agent=one.id, contact=f"sip:{one.id}", expires_at=self.now + 3600))
+            self.give(inp.DeviceRegistered(agent=one.id, contact=f"sip:{one.id}", expires_at=self.now + 3600, is_page=self.is_page(one.id)))
             self.give(inp.LogOn(agent=one.id, ready=self.rng.random() < 0.8))
 
     def configure(self) -> None:
@@ -487,6 +507,8 @@ class Storm(Shell):
         dice = rng.random()
         if self.restless and rng.random() < self.restless:
             self.configure()
+        elif (self.engine.state.questions and rng.random() < 0.4) or rng.random() < 0.005:
+            self.page_asked()
         elif rng.random() < self.mixed:
             self.contacts()
         elif dice < 0.12:
@@ -510,6 +532,8 @@ class Storm(Shell):
             self.give(inp.LegFailed(leg=self.unanswered(), cause=rng.choice(CAUSES)))
         elif dice < 0.49:
             self.give(inp.LegReleased(leg=self.leg(), cause=rng.choice(("hang_up", "timeout", "media_silent"))))
+        elif dice < 0.505:
+            self.lost_pages()
         elif dice < 0.51:
             self.give(rng.choice((inp.LegHeldByParty, inp.LegRetrievedByParty))(leg=self.leg()))
         elif dice < 0.54:
@@ -524,6 +548,8 @@ class Storm(Shell):
                 self.give(inp.SoundsEnded(leg=play.leg, play=play.play, outcome="unknown_sound" if rng.random() < 0.05 else "finished"))
             else:
                 self.give(inp.SoundsEnded(leg=self.leg(), play="x/p1"))
+        elif dice < 0.765:
+            self.give(inp.OneWayAudio(leg=self.leg()))
         elif dice < 0.77:
             self.give(inp.QualityMeasured(leg=self.leg(), quality=QUALITY))
         elif dice < 0.80:
@@ -682,6 +708,36 @@ class Storm(Shell):
         if self.rng.random() < 0.3:
             self.give(inp.Reconciled(missing=(self.leg(),), calls=tuple(self.engine.state.calls), cause="error", reason="a look"))
 
+    def lost_pages(self) -> None:
+        """Pages die in calls, come again, and their agents take the calls back."""
+        rng, state = self.rng, self.engine.state
+        lost = [leg for leg in state.legs.values() if leg.lost is not None]
+        if lost and rng.random() < 0.7:
+            leg = rng.choice(lost)
+            self.give(
+                rng.choice(
+                    (
+                        inp.PageBack(leg=leg.id),
+                        inp.TakeBack(agent=leg.agent or "", call=leg.call),
+                        inp.TakeBack(agent=leg.agent or "", call=leg.call, by="boss"),
+                        inp.PageLost(leg=leg.id, why="gone"),
+                    )
+                )
+            )
+            return
+        if rng.random() < 0.3:
+            upload, loss, mos = (
+                rng.choice((None, 50.0, 110.0, 150.0, 900.0)),
+                rng.choice((None, 0.0, 0.04, 0.2)),
+                rng.choice((None, 3.0, 4.4)),
+            )
+            source = rng.choice(("check", "call"))
+            self.give(inp.LineMeasured(agent=self.agent(), source=source, upload_kbits=upload, loss=loss, mos=mos))
+            return
+        mine = [leg.id for leg in state.legs.values() if leg.agent is not None and leg.state in legs.ANSWERED]
+        leg_id = rng.choice(mine) if mine and rng.random() < 0.9 else self.leg()
+        self.give(inp.PageLost(leg=leg_id, why=rng.choice(("suspect", "closed", "failed"))))
+
     def unanswered(self) -> str:
         ringing = [leg for leg, how in self.legs.items() if how == "ringing" and not leg.endswith("-in")]
         return self.rng.choice(ringing) if ringing and self.rng.random() < 0.95 else self.leg()
@@ -696,9 +752,32 @@ class Storm(Shell):
     def devices(self) -> None:
         agent_id = self.agent()
         if self.rng.random() < 0.85:
-            self.give(inp.DeviceRegistered(agent=agent_id, contact=f"sip:{agent_id}", expires_at=self.now + self.rng.choice((60, 3600))))
+            contact = f"sip:{agent_id}" if self.rng.random() < 0.8 else f"sip:{agent_id}-desk"
+            is_page = self.is_page(agent_id) and not contact.endswith("-desk")
+            expires_at = self.now + self.rng.choice((60, 3600))
+            self.give(inp.DeviceRegistered(agent=agent_id, contact=contact, expires_at=expires_at, is_page=is_page))
+        elif self.rng.random() < 0.5:
+            self.give(inp.DeviceUnregistered(agent=agent_id, contact=rng_contact(self.rng, agent_id)))
         else:
-            self.give(inp.DeviceUnregistered(agent=agent_id, contact=f"sip:{agent_id}"))
+            contact, answers = rng_contact(self.rng, agent_id), self.rng.random() < 0.7
+            self.give(inp.DeviceProbed(agent=agent_id, contact=contact, answers=answers))
+
+    @staticmethod
+    def is_page(agent_id: str) -> bool:
+        """Half of them have no other phone."""
+        return int(agent_id[1:]) % 2 == 0
+
+    def page_asked(self) -> None:
+        """One that was asked answers, or cannot; some of them late, or never asked."""
+        questions = list(self.engine.state.questions.values())
+        if questions and self.rng.random() < 0.9:
+            question = self.rng.choice(questions)
+            agent_id = self.rng.choice(question.open)
+            self.asked = question.id
+        else:
+            agent_id = self.agent()
+        answered = self.rng.random() < 0.8
+        self.give(inp.PageAnswered(question=self.asked, agent=agent_id, answered=answered, contact=f"sip:{agent_id}", round_trip_ms=12.0))
 
     def command(self) -> None:
         rng = self.rng
@@ -775,7 +854,7 @@ class Storm(Shell):
         self.give(inp.TimePassed())
         state = self.engine.state
         self.ledger.closed()
-        assert not any((state.calls, state.contacts, state.legs, state.entries, state.offers, state.lines))
+        assert not any((state.calls, state.contacts, state.legs, state.entries, state.offers, state.questions, state.lines))
         assert not any((self.legs, self.plays, self.bridges, self.recordings, self.paused))
         assert all(not one.works for one in state.agents.values())
         kinds = {timer.partition(" ")[0] for timer in state.timers}

@@ -17,8 +17,10 @@ from tests.acd.core.shell import T0, Shell, call, house, open_house, queue
 
 DURATIONS = {
     "Contact.priority_s",
+    "Contact.waited_s",
     "Entry.priority_s",
     "Leg.cut_after_s",
+    "PageLine.figures",
     "_OpenWork.talk_s",
     "_OpenWork.hold_s",
     "_OpenWork.wrap_s",

@@ -1,122 +1,209 @@
-"""A leg to a browser in descriptions and in what its worker is told: the same of ourselves until it restarts ICE or we are elsewhere."""
+"""Pages are pinged, and asked before offers, over their WebSocket: with a clock and a SIP port of the test's own."""
 
-import msgspec
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
 import pytest
 
-from acd.switch import media_plan
-from acd.switch.addresses import LocalAddresses
-from media.control import Browser, LegOpened
-from media.transport.ice import Credentials
-from media.transport.keys import Suite
-from media.wire_cost import SRTP_OF, ChannelShape, channel_kbits
-from sip.sdp.crypto import SrtpTerms, SrtpUse
-from sip.sdp.parser import parse_sdp
-from tests.sip.sdp.test_webrtc import FOLDER
+from acd.config import VoiceSettings
+from acd.core import effects as ef
+from acd.core import inputs as inp
+from acd.directory import Device, Directory, TenantSetup
+from acd.switch.pages import Handle, Pages, line_of_call
+from media.control import Quality
+from sip.events import OptionsAnswered
+from sip.flow import Flow
+from sip.registrar import Binding
+from sip.uri import Uri
+from tests.acd.core.shell import agent, house
 
-OURS = LegOpened(request=1, leg="l", address="127.0.0.1", rtp_port=30000, rtcp_port=30001, fingerprint="sha-256 AA:AA")
-ELSEWHERE = msgspec.structs.replace(OURS, rtp_port=30010, rtcp_port=30011, fingerprint="sha-256 BB:BB")
-ICE = Credentials("ourufrag", "p" * 24)
-CODECS = ("PCMA", "PCMU")
-OFFERS = {path.stem: path.read_bytes() for path in sorted(FOLDER.glob("*.sdp"))}
+AOR = "anna@demo"
 
 
-def draw(octets):
-    return bytes(range(octets))
+@dataclass
+class Alarm:
+    is_off: bool = False
+
+    def cancel(self) -> None:
+        self.is_off = True
 
 
-def offered(name):
-    return media_plan.read(OFFERS[name], OURS.address, srtp=SrtpTerms(SrtpUse.OFF, draw))
+@dataclass
+class World:
+    """A clock, and whoever is asked."""
+
+    now: float = 100.0
+    agenda: list[tuple[float, int, Alarm, Callable[[], None]]] = field(default_factory=list)
+    sent: list[tuple[str, str, float | None]] = field(default_factory=list)
+    bound: list[str] = field(default_factory=list)
+    marked: dict[str, bool] = field(default_factory=dict)
+    facts: list[Any] = field(default_factory=list)
+    ticket: Any = field(default_factory=count)
+
+    def time(self) -> float:
+        return self.now
+
+    def call_later(self, delay: float, callback: Callable[[], None]) -> Handle:
+        alarm = Alarm()
+        heapq.heappush(self.agenda, (self.now + delay, next(self.ticket), alarm, callback))
+        return alarm
+
+    def run(self, seconds: float) -> None:
+        end = self.now + seconds
+        while self.agenda and self.agenda[0][0] <= end:
+            self.now, _, alarm, callback = heapq.heappop(self.agenda)
+            if not alarm.is_off:
+                callback()
+        self.now = end
+
+    def options(self, probe: str, target: Uri, flow: Flow, *, patience_s: float | None = None) -> None:
+        assert flow.is_websocket
+        self.sent.append((probe, str(target), patience_s))
+
+    def binding(self, aor: str, contact: Uri) -> Binding | None:
+        if str(contact) not in self.bound:
+            return None
+        flow = Flow("wss", ("127.0.0.1", 443), ("127.0.0.2", 50_000), id="f1")
+        return Binding(aor, contact, flow, self.now + 600, 1.0, "x", 1, None)
+
+    def mark(self, aor: str, contact: Uri, *, is_unreachable: bool) -> None:
+        assert aor == AOR
+        self.marked[str(contact)] = is_unreachable
 
 
-def answered(name="chromium_audio", media=OURS, ice=ICE, **more):
-    return media_plan.answer(offered(name), media, CODECS, 1, dtls=media_plan.to_page(media, ice, **more))
+@dataclass
+class Rig:
+    pages: Pages
+    world: World
+
+    def bind(self, contact: str) -> None:
+        self.world.bound.append(contact)
+        self.pages.registered(AOR, Uri.parse(contact))
+
+    def ask(self) -> None:
+        self.pages.ask("demo", ef.AskPage(question="c/a1", agent="anna", within_s=0.8))
+
+    def answer(self, at: int = -1, status: int | None = 200) -> None:
+        self.pages.answered(OptionsAnswered(self.world.sent[at][0], status))
 
 
-def of(description, name):
-    return description.media[0].attribute(name)
+@pytest.fixture
+def rig() -> Rig:
+    world, directory = World(), Directory()
+    device = Device(username="anna", agent="anna", ha1_md5="", ha1_sha256="")
+    directory.put(TenantSetup(configuration=house(agents=(agent("anna"),)), devices=(device,)))
+    pages = Pages(VoiceSettings(), directory, lambda _tenant, fact: world.facts.append(fact), world)
+    pages.attach(world)
+    return Rig(pages, world)
 
 
-@pytest.mark.parametrize("name", sorted(OFFERS))
-def test_a_browser_is_answered_in_pcma_whatever_the_rules_for_keys_and_its_worker_told_who_it_is(name):
-    description, plan = answered(name)
-    assert (plan.codec, plan.is_page, plan.is_protected) == ("PCMA", True, True)
-    told = plan.describe("l", 60.0, ice=ICE)
-    assert told.srtp is None
-    assert told.browser == Browser(fingerprints=tuple(map(str, plan.audio.dtls.peer.fingerprints)), is_client=False, ice=ICE)
-    assert told.telephone_event == {"chromium": 126, "firefox": 101}[name.partition("_")[0]]
-    assert (of(description, "ice-ufrag"), of(description, "setup")) == (ICE.ufrag, "passive")
+ONE, OTHER = "sip:x1@page.invalid;transport=ws", "sip:x2@page.invalid;transport=ws"
 
 
-def test_it_is_told_the_addresses_that_lead_to_us_from_outside():
-    description, _ = answered(addresses=("203.0.113.5", "2001:db8::5"))
-    found = [one.value.split()[4] for one in description.media[0].attributes if one.name == "candidate"]
-    assert found == ["203.0.113.5", "2001:db8::5"]
-    assert media_plan.names(description, OURS)
+def test_a_page_is_pinged_every_five_seconds_and_a_good_answer_is_no_news(rig: Rig) -> None:
+    rig.bind(ONE)
+    for n in range(1, 4):
+        rig.world.run(5)
+        assert len(rig.world.sent) == n
+        rig.answer()
+    assert rig.world.facts == []
+    assert {patience for _, _, patience in rig.world.sent} == {2.5}
 
 
-def test_the_codec_another_party_speaks_is_rather_taken_than_ours():
-    _, plan = media_plan.answer(offered("chromium_audio"), OURS, CODECS, 1, spoken="PCMU", dtls=media_plan.to_page(OURS, ICE))
-    assert plan.codec == "PCMU"
+def test_two_pings_without_an_answer_are_told_and_so_is_the_next_answer(rig: Rig) -> None:
+    rig.bind(ONE)
+    rig.world.run(5)
+    rig.answer(status=None)
+    assert rig.world.facts == []
+    rig.world.run(5)
+    rig.answer(status=None)
+    assert [(one.contact, one.answers) for one in rig.world.facts] == [(ONE, False)]
+    assert rig.world.marked == {ONE: True}
+    assert rig.pages.silent == 1
+    rig.world.run(5)
+    rig.answer(status=404)
+    assert [one.answers for one in rig.world.facts] == [False, True]
+    assert rig.world.marked == {ONE: False}
 
 
-def test_a_hold_changes_nothing_of_us_and_another_ufrag_of_theirs_is_an_ice_restart():
-    description, plan = answered()
-    held = OFFERS["chromium_audio"].replace(b"a=sendrecv", b"a=sendonly")
-    again, changed = media_plan.answer(
-        media_plan.read(held, OURS.address), OURS, CODECS, 1, description, dtls=media_plan.to_page(OURS, ICE, before=plan)
-    )
-    assert changed.is_hold
-    for name in ("ice-ufrag", "ice-pwd", "fingerprint", "setup", "mid"):
-        assert of(again, name) == of(description, name)
-    assert not media_plan.restarts_ice(media_plan.read(held, OURS.address), plan)
-    ufrag = plan.audio.dtls.peer.ufrag.encode()
-    assert media_plan.restarts_ice(media_plan.read(held.replace(b"a=ice-ufrag:" + ufrag, b"a=ice-ufrag:anotherone"), OURS.address), plan)
+def test_a_question_is_answered_by_the_page_with_its_round_trip(rig: Rig) -> None:
+    rig.bind(ONE)
+    rig.ask()
+    assert rig.world.sent[0][1:] == (ONE, 0.8)
+    rig.world.run(0.05)
+    rig.answer()
+    assert rig.world.facts == [inp.PageAnswered(question="c/a1", agent="anna", answered=True, contact=ONE, round_trip_ms=50.0)]
+    assert (rig.pages.questions, rig.pages.unanswered) == (1, 0)
 
 
-def test_a_page_is_a_page_for_ever():
-    description, plan = answered()
-    plain = media_plan.read(
-        b"v=0\r\no=- 1 2 IN IP4 127.0.0.9\r\ns=-\r\nc=IN IP4 127.0.0.9\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n", OURS.address
-    )
-    with pytest.raises(media_plan.NoCommonMedia) as refused:
-        media_plan.answer(plain, OURS, CODECS, 1, description, dtls=media_plan.to_page(OURS, ICE, before=plan))
-    assert refused.value.warning == 302
-    assert not media_plan.restarts_ice(plain, plan)
+def test_who_has_answered_a_moment_ago_is_not_asked_but_answers(rig: Rig) -> None:
+    rig.bind(ONE)
+    rig.world.run(5)
+    rig.answer()
+    rig.world.run(0.9)
+    rig.ask()
+    assert rig.world.facts == [inp.PageAnswered(question="c/a1", agent="anna", answered=True, contact=ONE)]
+    rig.world.run(0.2)
+    rig.ask()
+    assert len(rig.world.sent) == 2
 
 
-def test_from_another_worker_it_is_offered_other_credentials_and_another_certificate():
-    description, plan = answered()
-    assert not media_plan.names(description, ELSEWHERE)
-    fresh = media_plan.draw_ice(draw)
-    offer = media_plan.moved(description, ELSEWHERE, plan.codec, dtls=media_plan.to_page(ELSEWHERE, fresh, before=plan))
-    assert media_plan.names(offer, ELSEWHERE)
-    assert (of(offer, "ice-ufrag"), of(offer, "fingerprint"), of(offer, "setup")) == (fresh.ufrag, ELSEWHERE.fingerprint, "actpass")
-    assert of(offer, "mid") == of(description, "mid")
-    assert offer.origin.session_version == description.origin.session_version + 1
+def test_of_two_pages_one_answer_is_enough_and_the_last_silence_decides(rig: Rig) -> None:
+    rig.bind(ONE)
+    rig.bind(OTHER)
+    rig.ask()
+    rig.answer(0, None)
+    rig.answer(1)
+    assert [(one.contact, one.answers) for one in rig.world.facts if isinstance(one, inp.DeviceProbed)] == [(ONE, False)]
+    assert [one.answered for one in rig.world.facts if isinstance(one, inp.PageAnswered)] == [True]
+    rig.world.run(2)
+    rig.world.facts.clear()
+    rig.ask()
+    rig.answer(-2, None)
+    rig.answer(-1, None)
+    assert [one.answered for one in rig.world.facts if isinstance(one, inp.PageAnswered)] == [False]
 
 
-def test_drawn_credentials_are_as_long_as_the_rfc_wants_and_others_each_time():
-    first = media_plan.draw_ice(draw)
-    assert (len(first.ufrag), len(first.pwd)) == (8, 24)
-    assert first != media_plan.draw_ice(lambda octets: b"\xff" * octets)
+def test_a_question_to_a_phone_without_pages_is_answered_at_once(rig: Rig) -> None:
+    rig.ask()
+    assert rig.world.facts == [inp.PageAnswered(question="c/a1", agent="anna", answered=False)]
 
 
-def test_its_channel_costs_what_gcm_adds():
-    cost = channel_kbits(ChannelShape(srtp=SRTP_OF[Suite.AEAD_AES_128_GCM]))
-    assert media_plan.offered_kbits(parse_sdp(OFFERS["chromium_audio"])) >= cost > channel_kbits(ChannelShape())
+def test_a_page_that_goes_while_it_is_asked_does_not_answer(rig: Rig) -> None:
+    rig.bind(ONE)
+    rig.ask()
+    rig.pages.unregistered(AOR, Uri.parse(ONE))
+    assert [type(one).__name__ for one in rig.world.facts] == ["PageAnswered"]
+    rig.answer()
+    rig.world.run(60)
+    assert len(rig.world.sent) == len(rig.world.facts) == 1
 
 
-def test_a_page_on_this_machine_is_met_where_the_default_route_begins_unless_loopback_is_what_pages_are_told():
-    at_large = LocalAddresses(None).reaching("192.0.2.1")
-    assert LocalAddresses(None).of_page("127.0.0.1") == at_large
-    assert LocalAddresses(None, ("127.0.0.1",)).of_page("127.0.0.1") == "127.0.0.1"
-    assert LocalAddresses("203.0.113.5").page_addresses == ("203.0.113.5",)
-    assert LocalAddresses("sip.example.net").page_addresses == ()
-    assert LocalAddresses("203.0.113.5", ("127.0.0.1",)).page_addresses == ("127.0.0.1",)
+def test_a_page_that_registers_again_is_there(rig: Rig) -> None:
+    rig.bind(ONE)
+    rig.ask()
+    rig.answer(status=None)
+    assert rig.pages.silent == 1
+    rig.bind(ONE)
+    assert rig.pages.silent == 0
+    rig.pages.close()
+    rig.world.run(60)
+    assert len(rig.world.sent) == 1
 
 
-def test_a_socket_is_bound_where_packets_leave_and_peers_are_told_the_public_address():
-    """Behind 1:1 NAT the public address is nobody's that could be bound."""
-    ours = LocalAddresses("203.0.113.5")
-    assert (ours.leaving("127.0.0.9"), ours.told("127.0.0.1"), ours.reaching("127.0.0.9")) == ("127.0.0.1", "203.0.113.5", "203.0.113.5")
-    assert LocalAddresses(None).told("127.0.0.1") == "127.0.0.1"
+def quality(**more: Any) -> Quality:
+    usual = {"packets_sent": 500, "packets_received": 475, "packets_lost": 25, "packets_late_or_duplicate": 0, "jitter_ms": 4.0}
+    measured = {"round_trip_ms": 40.0, "remote_loss_fraction": 0.0, "mos": 3.9, "r_factor": 80.0, "codec": "opus"}
+    return Quality(**(usual | measured | more))
+
+
+def test_what_came_from_a_page_in_a_call_is_a_measurement_of_its_line() -> None:
+    expected = inp.LineMeasured(agent="anna", source="call", loss=0.05, jitter_ms=4.0, round_trip_ms=40.0, mos=3.9)
+    assert line_of_call("anna", quality()) == expected
+    assert line_of_call("anna", quality(packets_received=200, packets_lost=0)) is None
+    assert line_of_call(None, quality()) is None

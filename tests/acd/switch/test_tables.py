@@ -4,8 +4,11 @@ from typing import get_args, get_type_hints
 
 from acd.config import VoiceSettings
 from acd.core import effects as ef
+from acd.core import inputs as inp
+from acd.core.inputs import Input
 from acd.directory import Directory
 from acd.guard import Guard, GuardPolicy
+from acd.switch.legs import Phase, SwitchLeg
 from acd.switch.lines import Lines
 from acd.switch.phones import Phones
 from acd.switch.switch import Switch
@@ -34,15 +37,40 @@ def test_every_report_of_the_media_plane_is_taken():
     assert set(switch()._of_media) == set(get_args(PlaneReport))
 
 
-def test_a_browser_that_is_no_more_is_asked_for_and_one_that_is_there_is_not():
-    """Nobody holds this leg, so that asking ends at the look for it."""
-    made, looked_for = switch(), []
-    made._with = lambda leg, _: looked_for.append(leg)
-    for state in get_args(get_type_hints(BrowserChanged)["state"]):
-        made._of_media[BrowserChanged](BrowserChanged(leg=state, state=state))
-        assert made.counters[f"browsers_{state}"] == 1
+BROWSERS = get_args(get_type_hints(BrowserChanged)["state"])
+
+
+def changed(agent: str | None, *states: str) -> tuple[list[Input], list[SwitchLeg], Switch]:
+    """What is told to the core, and which legs are asked whether they are there."""
+    made, told, asked = switch(), [], []
+    leg = SwitchLeg("c.1", "c", "demo", Phase.ANSWERED, peer="127.0.0.1", agent=agent)
+    made._legs[leg.leg] = leg
+    made._report = lambda _tenant, fact: told.append(fact)
+    made._ask_whether_there = asked.append
+    for state in states:
+        made._of_media[BrowserChanged](BrowserChanged(leg="c.1", state=state))
+    return told, asked, made
+
+
+def test_a_page_of_an_agent_that_is_no_more_is_told_to_the_core_and_so_is_its_return():
+    told, asked, made = changed("anna", "connected", "suspect", "gone", "connected", "closed", "failed")
+    assert told == [
+        inp.PageLost(leg="c.1", why="suspect"),
+        inp.PageLost(leg="c.1", why="gone"),
+        inp.PageBack(leg="c.1"),
+        inp.PageLost(leg="c.1", why="closed"),
+        inp.PageLost(leg="c.1", why="failed"),
+    ]
+    assert asked == []
+    for state in BROWSERS:
+        assert made.counters[f"browsers_{state}"] == (2 if state == "connected" else 1)
         assert f"fernamt_switch_browsers_{state}_total" in HELP
-    assert looked_for == ["suspect", "gone", "closed", "failed"]
+
+
+def test_a_browser_of_somebody_else_that_is_no_more_is_asked_for_and_one_that_is_there_is_not():
+    told, asked, _ = changed(None, *BROWSERS)
+    assert told == []
+    assert len(asked) == 4
 
 
 def test_every_sip_event_has_one_taker_at_most():

@@ -18,6 +18,8 @@ def agent_logged_on(fold: Indexes, event: ev.AgentLoggedOn, now: float) -> None:
     agent = fold.state.agents[event.agent]
     fold.step_agent(agent, agents.Input.LOG_ON, now)
     agent.reason = "logged_on"
+    agent.line = None  # it may sit elsewhere today
+    fold.categorise(agent)
     for queue, others in teams_of(fold, agent.id).items():
         statistics.give_head_starts(fold.state.statistics, queue, [agent.id], others, now)
 

@@ -55,6 +55,7 @@ def leg_initiated(fold: Indexes, event: ev.LegInitiated, now: float) -> None:
         trunk=event.trunk,
         site=event.site,
         dialog=event.dialog,
+        replaces=event.replaces,
     )
     state.legs[event.leg] = leg
     call.legs.append(event.leg)
@@ -68,7 +69,7 @@ def leg_initiated(fold: Indexes, event: ev.LegInitiated, now: float) -> None:
     if event.offer is not None:
         leg.offer = event.offer
         return
-    if event.role != "supervisor":  # who comes to a conversation is nobody it goes to
+    if event.role != "supervisor" and event.replaces is None:  # who comes to a conversation is nobody it goes to
         fold.step_call(call, calls.Input.DELIVERED, now)
     fold.timers.start(name(Timer.ANSWER, event.leg), now + (OUTSIDE_RING_S if event.role in {"forward", "destination"} else AGENT_RING_S))
 
@@ -135,12 +136,51 @@ def leg_retrieved(fold: Indexes, event: ev.LegRetrieved, now: float) -> None:
         fold.step_call(call, calls.Input.RETRIEVED, now)
 
 
+def page_lost(fold: Indexes, event: ev.PartyLost, now: float) -> None:
+    leg = fold.state.legs[event.leg]
+    leg.lost = s.Lost(agent=event.agent, why=event.why, since=now, until=event.until, holds=event.holds)
+    fold.timers.start(name(Timer.PAGE_LOST, leg.id), event.until)
+
+
+def page_back(fold: Indexes, event: ev.PartyBack, _now: float) -> None:
+    fold.state.legs[event.leg].lost = None
+    fold.timers.stop(name(Timer.PAGE_LOST, event.leg))
+
+
+def leg_replaced(fold: Indexes, event: ev.LegReplaced, now: float) -> None:
+    """Whoever was on hold at the desk still is; what the old leg's phone held for is over."""
+    state, call = fold.state, fold.state.calls[event.call]
+    old, new = state.legs[event.replaces], state.legs[event.leg]
+    new.replaces = None
+
+    def instead(one: LegId) -> LegId:
+        return new.id if one == old.id else one
+
+    call.parties = [instead(one) for one in call.parties]
+    call.party = instead(call.party) if call.party is not None else None
+    if call.consultation is not None:
+        call.consultation.leg = instead(call.consultation.leg)
+        call.consultation.held = [instead(one) for one in call.consultation.held]
+        call.consultation.party = instead(call.consultation.party) if call.consultation.party is not None else None
+    if event.held:
+        fold.step_leg(new, legs.Input.HELD, now)
+    still_held = any(state.legs[one].state in legs.ON_HOLD for one in call.legs if one != old.id)
+    if calls.Input.RETRIEVED in CALL[call.state] and not still_held:
+        fold.step_call(call, calls.Input.RETRIEVED, now)
+
+
+def one_way_audio(fold: Indexes, event: ev.OneWayAudioFound, _now: float) -> None:
+    fold.state.legs[event.leg].one_way = event.direction
+
+
 def leg_cleared(fold: Indexes, event: ev.LegCleared, now: float) -> None:
     state = fold.state
     leg = state.legs[event.leg]
     failed = event.cause in _FAILURES and legs.Input.FAILED in LEG[leg.state]
     fold.step_leg(leg, legs.Input.FAILED if failed else legs.Input.CLEARED, now)
     del state.legs[event.leg]
+    if leg.lost is not None:
+        fold.timers.stop(name(Timer.PAGE_LOST, leg.id))
     if leg.limits:
         fold.timers.stop(name(Timer.TIME_LIMIT, leg.id))
         fold.timers.stop(name(Timer.WARN, leg.id))
@@ -148,11 +188,11 @@ def leg_cleared(fold: Indexes, event: ev.LegCleared, now: float) -> None:
     call.legs.remove(event.leg)
     if event.leg in call.parties:
         call.parties.remove(event.leg)
-    if call.supervisions:
+    if call.supervisions and not any(state.legs[one].agent == leg.agent for one in call.legs):  # or its agent has another leg
         part = {*call.parties, call.party, *(call.consultation.held if call.consultation is not None else ())}
         for one in [one for one, known in call.supervisions.items() if known.agent == leg.agent and one in part]:
             _stop_supervising(fold, call, one)
-        _stop_supervising(fold, call, event.leg)
+    _stop_supervising(fold, call, event.leg)
     if call.consultation is not None and event.leg in call.consultation.held:
         call.consultation.held.remove(event.leg)
     if call.early == event.leg:
@@ -471,6 +511,10 @@ HANDLERS: Handlers = {
     ev.CreditLimited: credit_limited,
     ev.LegHeld: leg_held,
     ev.LegRetrieved: leg_retrieved,
+    ev.PartyLost: page_lost,
+    ev.PartyBack: page_back,
+    ev.LegReplaced: leg_replaced,
+    ev.OneWayAudioFound: one_way_audio,
     ev.LegCleared: leg_cleared,
     ev.LegMeasured: leg_measured,
     ev.EarlyMediaPassed: early_media_passed,

@@ -10,7 +10,7 @@ import hashlib
 from bisect import bisect_left, insort
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -19,6 +19,7 @@ from acd.core.channel_kinds import CHANNELS
 from acd.core.configuration import Queue, TenantConfiguration
 from acd.core.configuration_changes import Change, touched
 from acd.core.errors import BrokenHistory
+from acd.core.events import TechnicallyNotReady
 from acd.core.ids import VOICE, AgentId, CallId, EntryId, QueueId
 from acd.core.machines import agent as agents
 from acd.core.machines import call as calls
@@ -42,7 +43,7 @@ KEEP_ENDED_LEGS_S: Final = 120.0
 KEEP_RECORDINGS_S: Final = 86400.0
 
 FREE: Final = "free"
-CATEGORIES: Final = ("logged_off", "not_ready", "busy", "unregistered", FREE)
+CATEGORIES: Final = ("logged_off", "not_ready", "busy", "technically_not_ready", "unregistered", FREE)
 """Everybody configured is in exactly one for each channel; the first that applies."""
 
 CHANGES_KEPT: Final = 4096
@@ -150,6 +151,40 @@ class Indexes:
             return agent.bindings if agent.id not in self.index.guests else {}
         owner = self.state.agents.get(agent.at)
         return owner.bindings if owner is not None else {}
+
+    def pages_of(self, agent: s.Agent) -> list[s.Binding]:
+        """The browsers' pages that the agent is reached at, if it is reached at nothing else; else none."""
+        configured = self.index.agents.get(agent.id)
+        phone = self.index.phone_of(configured) if configured is not None else None
+        if phone is None or phone.trunk is not None:
+            return []
+        bindings = list(self.bindings_of(agent).values())
+        return bindings if all(one.is_page for one in bindings) else []
+
+    def not_rung(self, agent: s.Agent) -> str | None:
+        """Why nothing that needs a phone is offered to this agent: its page, or the line that it is on, is no good at the moment, or there
+        is nothing that could be rung.
+        """
+        if not self.is_reachable(agent):
+            return "technically_not_ready" if self.pages_of(agent) else "unregistered"
+        has_bad_line = agent.line is not None and bool(agent.line.bad)
+        return "technically_not_ready" if has_bad_line and self.pages_of(agent) else None
+
+    def technically(self, agent: s.Agent) -> TechnicallyNotReady | None:
+        """Why it is technically not ready, whatever it wishes; None: it is not."""
+        pages = self.pages_of(agent)
+        silent = [one.unreachable_since for one in pages if one.unreachable_since is not None]
+        line = agent.line or s.PageLine()
+        if pages and len(silent) == len(pages):
+            reason: Literal["page_not_answering", "line"] = "page_not_answering"
+            since = max(silent)
+        elif pages and line.bad_since is not None:
+            reason, since = "line", line.bad_since
+        else:
+            return None
+        return TechnicallyNotReady(
+            agent=agent.id, reason=reason, since=since, bad=tuple(line.bad), figures=dict(line.figures), measured_at=dict(line.measured_at)
+        )
 
     @property
     def is_at_work(self) -> bool:
@@ -361,7 +396,8 @@ class Indexes:
         """What is due in this queue for a contact that waits in it."""
         self.set_relaxation_timer(entry, queue)
         longest = [one.max_wait_s for one in queue.overflow if one.max_wait_s is not None]
-        entry.wait_limit_at = entry.queued_at + min(longest) if longest else None
+        begins = entry.queued_at if entry.returned_at is None else entry.returned_at
+        entry.wait_limit_at = begins + min(longest) if longest else None
         if entry.wait_limit_at is not None and entries.Input.OVERFLOWED in entries.TRANSITIONS[entry.state]:
             self.timers.start(name(Timer.WAIT, entry.id), entry.wait_limit_at)
         else:
@@ -414,11 +450,9 @@ class Indexes:
             return "logged_off"
         if agent.state not in agents.WILLING:
             return "not_ready"
-        if not capacity.has_room(self.index.capacity_of(agent.id, channel), agent.works.values(), channel):
+        if agent.question is not None or not capacity.has_room(self.index.capacity_of(agent.id, channel), agent.works.values(), channel):
             return "busy"
-        if CHANNELS[channel].needs_phone and not self.is_reachable(agent):
-            return "unregistered"
-        return FREE
+        return (self.not_rung(agent) or FREE) if CHANNELS[channel].needs_phone else FREE
 
     def categorise(self, agent: s.Agent) -> None:
         """Look anew at what the agent could be given."""

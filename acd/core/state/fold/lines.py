@@ -28,7 +28,7 @@ def channel_released(fold: Indexes, event: ev.ChannelReleased, _now: float) -> N
 def device_bound(fold: Indexes, event: ev.DeviceBound, _now: float) -> None:
     agent = fold.state.agents[event.agent]
     agent.bindings[event.contact] = s.Binding(
-        contact=event.contact, expires_at=float(event.expires_at), flow=event.flow, user_agent=event.user_agent
+        contact=event.contact, expires_at=float(event.expires_at), flow=event.flow, user_agent=event.user_agent, is_page=event.is_page
     )
     fold.set_binding_timer(agent)
 
@@ -51,6 +51,17 @@ def device_reachable(fold: Indexes, event: ev.DeviceReachable, _now: float) -> N
     binding = agent.bindings[event.contact]
     binding.unreachable_since = binding.detail = None
     fold.categorise_users(agent)
+
+
+def line_measured(fold: Indexes, event: ev.LineJudged, now: float) -> None:
+    agent = fold.state.agents[event.agent]
+    line = agent.line if agent.line is not None else s.PageLine()
+    agent.line = line
+    line.figures = line.figures | event.figures
+    line.measured_at = line.measured_at | dict.fromkeys(event.figures, now)
+    line.bad = list(event.bad)
+    line.bad_since = (line.bad_since if line.bad_since is not None else now) if event.bad else None
+    fold.categorise(agent)
 
 
 def deadline_passed(fold: Indexes, event: ev.DeadlinePassed, now: float) -> None:
@@ -115,6 +126,7 @@ HANDLERS: Handlers = {
     ev.DeviceUnbound: device_unbound,
     ev.DeviceUnreachable: device_unreachable,
     ev.DeviceReachable: device_reachable,
+    ev.LineJudged: line_measured,
     ev.DeadlinePassed: deadline_passed,
     ev.TrunkUp: trunk_up,
     ev.TrunkDown: trunk_down,

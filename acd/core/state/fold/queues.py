@@ -49,13 +49,17 @@ def queued(fold: Indexes, event: ev.Queued, now: float) -> None:
     if event.since is not None:
         entry.relaxation = relaxation_at(queue, entry, now)
         entry.language = language_asked(queue, entry.relaxation, contact.language)
+    if event.cause is not None:
+        entry.returned_at = now
     fold.state.entries[event.entry] = entry
     fold.enter_line(entry, now)
     fold.set_entry_timers(entry, queue)
 
 
 def queue_left(fold: Indexes, event: ev.QueueLeft, now: float) -> None:
-    fold.step(ENTRY, fold.state.entries[event.entry], _ENTRY_INPUT[event.outcome], now)
+    entry = fold.state.entries[event.entry]
+    fold.state.contacts[event.contact].waited_s = now - entry.queued_at
+    fold.step(ENTRY, entry, _ENTRY_INPUT[event.outcome], now)
     if event.outcome != "answered":
         fold.state.contacts[event.contact].queue = None
 
@@ -81,6 +85,47 @@ def queue_filled(fold: Indexes, event: ev.QueueFilled, now: float) -> None:
 
 def queue_drained(fold: Indexes, event: ev.QueueDrained, now: float) -> None:
     fold.step_queue(fold.state.queues[event.queue], queues.Input.DRAINED, now)
+
+
+def pages_asked(fold: Indexes, event: ev.PagesAsked, now: float) -> None:
+    state = fold.state
+    entry = state.entries[event.entry]
+    fold.step(ENTRY, entry, entries.Input.ASKED, now)
+    state.contacts[event.contact].questions_made += 1
+    entry.question = event.question
+    state.questions[event.question] = s.Question(
+        id=event.question,
+        contact=event.contact,
+        entry=event.entry,
+        asked_at=now,
+        open=list(event.agents),
+        rule=event.rule,
+        by=event.by,
+    )
+    fold.timers.start(name(Timer.PAGE, event.question), event.until)
+    for agent_id in event.agents:
+        agent = state.agents[agent_id]
+        agent.question = event.question
+        fold.categorise(agent)
+
+
+def page_asked_ended(fold: Indexes, event: ev.PageAskedEnded, now: float) -> None:
+    state = fold.state
+    question = state.questions[event.question]
+    question.open.remove(event.agent)
+    if not question.open:
+        del state.questions[event.question]
+        fold.timers.stop(name(Timer.PAGE, event.question))
+        entry = state.entries[question.entry]
+        entry.question = None
+        fold.step(ENTRY, entry, entries.Input.RETURNED, now)
+    agent = state.agents.get(event.agent)
+    if agent is not None:
+        agent.question = None
+        page = fold.bindings_of(agent).get(event.page) if event.page is not None else None
+        if page is not None:
+            page.answered_at = now
+        fold.categorise(agent)
 
 
 def offer_made(fold: Indexes, event: ev.OfferMade, now: float) -> None:
@@ -130,6 +175,8 @@ HANDLERS: Handlers = {
     ev.QueueClosed: queue_closed,
     ev.QueueFilled: queue_filled,
     ev.QueueDrained: queue_drained,
+    ev.PagesAsked: pages_asked,
+    ev.PageAskedEnded: page_asked_ended,
     ev.OfferMade: offer_made,
     ev.OfferEnded: offer_ended,
 }

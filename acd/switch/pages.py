@@ -21,6 +21,7 @@ from acd.core import inputs as inp
 from acd.core.ids import AgentId, QuestionId, TenantId
 from acd.core.inputs import Input
 from acd.directory import Directory, device_aor
+from acd.service import LineCheck
 from media.control import Quality
 from sip import events as sip_events
 from sip.flow import Flow
@@ -34,6 +35,22 @@ NO_ANSWER: Final = "the page's code does not answer"
 
 LEAST_PACKETS: Final = 250
 """Of 20 ms each: five seconds. What was measured in less says nothing of the line."""
+
+
+def line_of_check(agent: AgentId, check: LineCheck) -> inp.LineMeasured:
+    """What a line check says of the line of an agent: its worst stream, since a call may be any of them."""
+    streams = check.streams
+    trips = [one.round_trip_ms for one in streams if one.round_trip_ms is not None]
+    scores = [one.mos for one in streams if one.mos is not None]
+    return inp.LineMeasured(
+        agent=agent,
+        source="check",
+        upload_kbits=check.upload_kbits,
+        loss=max((one.loss for one in streams), default=None),
+        jitter_ms=max((one.jitter_ms for one in streams), default=None),
+        round_trip_ms=max(trips, default=None),
+        mos=min(scores, default=None),
+    )
 
 
 def line_of_call(agent: AgentId | None, quality: Quality) -> inp.LineMeasured | None:

@@ -45,7 +45,7 @@ from acd.switch.legs import Phase, SwitchLeg
 from acd.switch.line_checks import LineChecks
 from acd.switch.lines import credentials
 from acd.switch.noting import Noting
-from acd.switch.pages import line_of_call
+from acd.switch.pages import line_of_call, line_of_check
 from acd.switch.pins import PinEntry, nobodys_pin, parted
 from acd.switch.port_shares import PortShares
 from acd.switch.recordings import Recordings
@@ -992,7 +992,8 @@ class Switch:
         self.sip.ask_whether_there(leg.session)
 
     def _line_measured(self, tenant: TenantId, agent: AgentId, check: LineCheck) -> None:
-        """What an agent's line bears is known."""
+        """What an agent's line bears is known: the worst of its streams, since a call may be any of them."""
+        self._report(tenant, line_of_check(agent, check))
 
     def _latched(self, _report: control.LegLatched) -> None:
         self.counters["legs_latched"] += 1

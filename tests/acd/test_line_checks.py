@@ -47,6 +47,12 @@ async def connections(count):
         await asyncio.gather(*[one.close() for one in made])
 
 
+def measured(house):
+    """What the core knows of anna's line."""
+    line = house.voice._exchanges[TENANT].engine.state.agents[ANNA].line
+    return [] if line is None else [line.figures["upload_kbits"]]
+
+
 async def take(made, begun):
     for one, answer in zip(made, begun.answers, strict=True):
         await one.setRemoteDescription(aiortc.RTCSessionDescription(answer.decode(), "answer"))
@@ -73,6 +79,7 @@ async def test_three_streams_are_echoed_and_counted_and_the_worst_is_told(house)
             assert 80 < one.upload_kbits < 125  # 106.7 at an even pace: GCM on IPv4, RTCP with it
             assert one.loss == 0
             assert one.mos > 4
+        assert measured(house) == [told.upload_kbits]
         assert told.check == begun.check
         assert await house.voice.line_check(TENANT, ANNA) == told
         assert await house.voice.line_check(TENANT, BEN) is None
@@ -88,6 +95,7 @@ async def test_a_page_that_leaves_says_nothing_about_its_line(house):
         await made[0].close()
         told = await house.voice.line_check(TENANT, ANNA)
     assert told.failure == "the page's connection is closed"
+    assert measured(house) == []
     assert told.upload_kbits is None
     nothing_is_left(house)
 
@@ -99,6 +107,7 @@ async def test_streams_that_never_come_up_bear_nothing(house, monkeypatch):
         told = await house.voice.line_check(TENANT, ANNA)
     assert told.failure == "2 of 2 streams did not come up within 0.2 s"
     assert (told.upload_kbits, told.streams) == (0.0, ())
+    assert measured(house) == [0.0]
     nothing_is_left(house)
 
 

@@ -182,3 +182,33 @@ def test_what_cannot_be_used_is_said_with_setting_and_file(tmp_path, authority, 
 def test_a_certificate_without_its_key_names_the_setting(authority):
     with pytest.raises(Unusable, match=r"`sip\.tls_key` names that"):
         read(TlsFiles(certificate=authority.file), is_shown=True)
+
+
+def test_that_of_https_is_taken_when_it_is_there_and_kept_when_it_has_gone(tmp_path, authority, caplog):
+    caplog.set_level(logging.INFO, "acd.certificates")
+    shared, now = tmp_path / "later.pem", time.time()
+    one = SipCertificate(VoiceSettings(listen=LISTEN, data=tmp_path, tls_of_https=TlsFiles(certificate=shared)))
+    contexts = one.start(now)
+    own = contexts.listening
+    assert one.is_own
+    one.look(now)
+    assert contexts.listening is own
+    authority.issue("acd.example.org", file=shared.name)
+    one.look(now)
+    assert not one.is_own
+    taken = contexts.listening
+    assert taken is not own
+    assert one.judged.dns_names == ("acd.example.org",)
+    shared.unlink()
+    one.look(now)
+    assert contexts.listening is taken
+    assert one.figures()["tls_certificate_refused"] == 1
+    assert f"http.certificate: {shared}: No such file" in caplog.text
+
+
+def test_one_of_its_own_goes_before_that_of_https(tmp_path, authority):
+    shared = authority.issue("acd.example.org", file="https.pem")
+    files = {"tls": TlsFiles(certificate=authority.issue("sip.example.org")), "tls_of_https": TlsFiles(certificate=shared)}
+    one = SipCertificate(VoiceSettings(listen=LISTEN, data=tmp_path, **files))
+    one.start(time.time())
+    assert one.judged.dns_names == ("sip.example.org",)

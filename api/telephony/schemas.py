@@ -222,6 +222,21 @@ class MessageStanding(ContactStanding):
     text: str | None
 
 
+class WhyTechnicallyNotReady(Told):
+    """Why an agent cannot be asked though it wishes to be."""
+
+    agent: str
+    reason: Literal["page_not_answering", "line"]
+    since: float
+    """Epoch seconds."""
+    bad: list[str] = Field(default_factory=list)
+    """Of a line: the figures that are no good."""
+    figures: dict[str, float] = Field(default_factory=dict)
+    """What was measured last: upload_kbits, loss (0 to 1), jitter_ms, round_trip_ms, mos."""
+    measured_at: dict[str, float] = Field(default_factory=dict)
+    """And when: epoch seconds."""
+
+
 class WhyWaiting(Told):
     """Why somebody still waits."""
 
@@ -242,6 +257,8 @@ class WhyWaiting(Told):
     """Contacts with a better score, in all queues."""
     hears_notice: bool
     """The caller is still told that the conversation is recorded; it is offered to nobody before."""
+    technical: list[WhyTechnicallyNotReady] = Field(default_factory=list)
+    """Of the first 32 that `technically_not_ready` removed."""
 
 
 class Decisions(Told):

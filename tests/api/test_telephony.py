@@ -95,6 +95,16 @@ class TestQueueCall:
         parties = (await staffed.got("live", "anna"))["calls"][0]["parties"]
         assert [(party["doing"], party["lost_until"]) for party in parties] == [("talking", None), ("talking", None)]
 
+    async def test_who_waits_for_an_agent_on_a_bad_line_is_told_so_with_the_figures(self, staffed: Service) -> None:
+        await staffed.made("agents/anna/log-on", {"ready": True}, "supervisor")
+        registered = inp.DeviceRegistered(agent="anna", contact="sip:anna@p", expires_at=staffed.voice._now() + 60, is_page=True)
+        await staffed.voice.fact(ACME, registered)
+        await staffed.voice.fact(ACME, inp.LineMeasured(agent="anna", source="check", upload_kbits=40.0))
+        call = await staffed.voice.arrive(ACME, "601", "+4930111111")
+        why = await staffed.got(f"calls/{call}/why-waiting", "supervisor")
+        assert why["removed"]["technically_not_ready"] == ["anna"]
+        assert [(one["agent"], one["reason"], one["figures"]) for one in why["technical"]] == [("anna", "line", {"upload_kbits": 40.0})]
+
     async def test_transfer_to_an_unknown_queue_changes_nothing(self, staffed: Service) -> None:
         call = await self._offered(staffed)
         await staffed.voice.answer_agent(ACME, "anna")

@@ -59,7 +59,7 @@ class ChannelDecoder:
         self._decoder = decoder_at(PCMA, SAMPLE_RATE)
         self._concealer = Concealer() if concealment else None
         self._heard = False
-        self._noise = Noise(Hush(QUIETEST))
+        self._noise: Noise | None = None
 
     def decode(self, codec: str, audio: bytes, present: bytes) -> Samples:
         """A sample each tick; silence where nothing was and nothing can be made up."""
@@ -84,6 +84,8 @@ class ChannelDecoder:
 
     def _make_noise(self, levels: NDArray[np.uint8]) -> Samples:
         """Of a level for each sample, which seldom changes."""
+        if self._noise is None:
+            self._noise = Noise(Hush(QUIETEST))
         edges = [0, *(np.flatnonzero(np.diff(levels)) + 1).tolist(), levels.size]
         parts = []
         for start, end in pairwise(edges):

@@ -16,6 +16,8 @@ ForwardReason = Literal[
     "always", "busy", "no_answer", "unregistered", "overflow", "menu", "number", "transfer", "closed", "exit", "redirected", "consult"
 ]
 """Why a call is sent on to another number."""
+Saving = Literal["longer_ptime", "opus"]
+"""How a speech channel is made to take less of a full line: packets of 40 ms; Opus and nothing else."""
 QueueOutcome = Literal["answered", "abandoned", "overflowed", "exited", "closed", "withdrawn"]
 SupervisionMode = Literal["listen", "whisper", "barge"]
 NumberClass = Literal[

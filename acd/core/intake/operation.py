@@ -150,7 +150,14 @@ def device_registered(x: Step, fact: inp.DeviceRegistered) -> None:
         x.drop(fact)
         return
     x.emit(
-        DeviceBound(agent=fact.agent, contact=fact.contact, expires_at=fact.expires_at, flow=fact.flow, user_agent=fact.user_agent),
+        DeviceBound(
+            agent=fact.agent,
+            contact=fact.contact,
+            expires_at=fact.expires_at,
+            flow=fact.flow,
+            user_agent=fact.user_agent,
+            channel=fact.channel,
+        ),
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
+from acd.core.channel_costs import ChannelCosts, Saving
 from acd.core.configuration import SkillRequirement, TenantConfiguration
 from acd.core.events import Direction, LegRole, MissReason, Purpose
 from acd.core.ids import (
@@ -266,6 +267,8 @@ class Binding(_Part, kw_only=True):
     unreachable_since: float | None = None
     """Since when nobody answers there."""
     detail: str | None = None
+    channel: ChannelCosts | None = None
+    """What a channel to it costs at worst."""
 
 
 class Agent(_Part, kw_only=True):
@@ -305,6 +308,10 @@ class Line(_Part, kw_only=True):
 
     reserved_kbits: int = 0
     channels: dict[LegId, int] = {}
+    shapes: dict[LegId, str] = {}
+    """What each is made of, for people."""
+    degraded: dict[LegId, Saving] = {}
+    """Those that are not as usual, and by which step of the plan."""
 
 
 class Trunk(_Part, kw_only=True):

@@ -22,6 +22,7 @@ from acd.bus.protocol import Publisher
 from acd.cdr_feed import CdrFeed
 from acd.clock import REFUSED_S, SAID_S, Clock
 from acd.core import inputs as inp
+from acd.core.channel_costs import SAVINGS
 from acd.core.channel_kinds import CHANNELS
 from acd.core.effects import Effect
 from acd.core.engine import BrokenHistory, Engine, Outcome
@@ -29,6 +30,8 @@ from acd.core.events import (
     CallCleared,
     CallConsulted,
     CallOffered,
+    ChannelRefused,
+    ChannelReserved,
     ConfigurationChanged,
     ConsultationEnded,
     ContactClosed,
@@ -138,6 +141,7 @@ class TenantExchange:
         self._decision_octets = 0
         self._opened: Counter[str] = Counter()
         self._talks: Counter[str] = Counter()
+        self._channels: Counter[str] = Counter()
         self._closed: Counter[str] = Counter()
         """Contacts since the start, by channel."""
         self._unremembered: set[ContactId] = set()
@@ -454,6 +458,10 @@ class TenantExchange:
                     self._talks["conference"] += 1
                 case SupervisionBegan():
                     self._talks["supervision"] += 1
+                case ChannelReserved(step=step) if step is not None:
+                    self._channels[step] += 1
+                case ChannelRefused():
+                    self._channels["refuse"] += 1
                 case _:
                     pass
 
@@ -521,6 +529,11 @@ class TenantExchange:
         """Kind, and how many began since the start, of conversations that are not of two parties alone."""
         for kind in ("consultation", "conference", "supervision"):
             yield kind, self._talks[kind]
+
+    def channels(self) -> Iterator[tuple[str, int]]:
+        """Step of a full line's plan, and how many channels went by it since the start."""
+        for step in (*SAVINGS, "refuse"):
+            yield step, self._channels[step]
 
     def contacts(self) -> Iterator[tuple[str, str, float]]:
         """Figure, channel, value: opened and closed since the start, and how many wait."""

@@ -49,7 +49,8 @@ from acd.platform import Lookup, PinCheck
 from acd.resolve import problems_after, reaches, resolved
 from acd.service import LiveAt, ScreenPop, Sighting, Spending, TenantSetup, TenantState, events_of, state_of
 from acd.sink import CdrSink, Home, Homes
-from acd.switch.addresses import reach
+from acd.switch.addresses import host_port, reach
+from acd.switch.channel_costs import with_costs
 from acd.switch.lines import Lines
 from acd.switch.phones import Phones
 from acd.switch.pins import nobodys_pin
@@ -508,9 +509,9 @@ class Voice:
             await done
 
     def _configuring(self, exchange: TenantExchange, wanted: TenantConfiguration) -> inp.Configured | inp.Reconfigured | None:
-        """What tells the exchange of a configuration, with the dates it is decided by (ADR 0015); None: it knows."""
+        """What tells the exchange of a configuration, with the dates and figures it is decided by (ADR 0015, ADR 0004); None: it knows."""
         known = exchange.engine.state.configuration
-        wanted = resolved(wanted, self._clock(), known)
+        wanted = with_costs(resolved(wanted, self._clock(), known), self._directory, lambda peer: host_port(peer)[0])
         if known is None:  # the first goes to the exchange whole, every later one as what differs (ADR 0007)
             return inp.Configured(configuration=wanted)
         changes = difference(known, wanted)
@@ -793,6 +794,8 @@ class Voice:
             figures |= {f'fernamt_{name}{{tenant="{tenant}",channel="{channel}"}}': value for name, channel, value in exchange.contacts()}
             for kind, count in exchange.conversations():
                 figures[f'fernamt_conversations_total{{tenant="{tenant}",kind="{kind}"}}'] = count
+            for step, count in exchange.channels():
+                figures[f'fernamt_channels_by_plan_total{{tenant="{tenant}",step="{step}"}}'] = count
             figures[f"fernamt_cdrs_total{label}"] = exchange.feed.cdrs
             figures[f"fernamt_cdr_feed_stumbles_total{label}"] = exchange.feed.stumbles
             figures[f"fernamt_cdr_save_failures_total{label}"] = exchange.feed.save_failures

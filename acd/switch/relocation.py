@@ -18,6 +18,7 @@ from typing import Protocol
 
 from acd.switch import media_plan
 from acd.switch.addresses import LocalAddresses
+from acd.switch.channel_costs import ptime_of
 from acd.switch.legs import SwitchLeg
 from acd.switch.rooms import Rooms
 from acd.switch.sip_port import SipPort
@@ -180,7 +181,13 @@ class Relocation:
             assert leg.session is not None
             assert leg.plan is not None
             leg.offered = media_plan.moved(
-                leg.local, leg.media, leg.plan.codec, agreed=leg.plan.audio.srtp, draw=self._draw, dtls=self._hands.to_page(leg)
+                leg.local,
+                leg.media,
+                leg.plan.codec,
+                agreed=leg.plan.audio.srtp,
+                draw=self._draw,
+                dtls=self._hands.to_page(leg),
+                ptime_ms=ptime_of(leg.step),
             )
             self._hands.sip.reinvite(leg.session, leg.offered.to_bytes())
 

@@ -144,7 +144,7 @@ class CallArrived(_Input, frozen=True, kw_only=True):
     channel_kbits: int | None = None
     """Wire cost of the channel as offered, in what was written before there was `channel`; None: as configured."""
     channel: ChannelCosts | None = None
-    """What the channel costs as offered, and what it could be answered with; None: there is no offer, or an older program wrote this."""
+    """What the channel costs as offered, to us or by us, and what it could come to; None: an older program wrote this."""
     dialog: CustomerText | None = None
     """What it takes to end the leg after a crash, in the shell's own notation; without secrets. So too in the facts below."""
     has_pin: bool = False

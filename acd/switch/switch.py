@@ -1092,9 +1092,12 @@ class Switch:
         leg.agent = self._user_of(tenant, agent) if agent is not None else None
         leg.trunk = trunk.id if trunk is not None else None
         leg.max_forwards = request.max_forwards
+        listed = self._listed(leg)
         if offer is not None:
-            leg.costs = channel_costs.of_their_offer(offer, use, self._listed(leg))
-            leg.counted_kbits = channel_costs.counted(leg.costs, None)
+            leg.costs = channel_costs.of_their_offer(offer, use, listed)
+        else:  # it is for us to offer, in the 2xx
+            leg.costs = channel_costs.of_our_offer(listed, use, host, is_page=leg.is_page)
+        leg.counted_kbits = channel_costs.counted(leg.costs, None)
         if trunk is not None:
             self._directory.saw_call(tenant, host)
         self._new_leg(leg)

@@ -1,6 +1,6 @@
 """The service and its callers at the two ends of a real line of so many kbit/s: two network namespaces, a veth pair, tbf at each end.
 
-    unshare -n python -m tests.acd.narrow_line <folder> <kbit/s> <upload that admission knows> <calls> <4|6> <plain|srtp>
+    unshare -n python -m tests.acd.narrow_line <folder> <kbit/s> <ms of queue> <upload that admission knows> <calls> <4|6> <plain|srtp>
 
 Calls are made one after the other and all talk for some seconds; what was measured is written as JSON. tbf counts a packet with its
 Ethernet header and without check sequence, preamble and gap: these 24 are its `overhead`. Needs root, `ip` and `tc`.
@@ -27,7 +27,6 @@ PORT = 5060
 TALK_S = 8.0
 NET = {"4": ("10.99.0.1", "10.99.0.2", "24"), "6": ("fd99::1", "fd99::2", "64")}
 UNSEEN_OCTETS = 4 + 8 + 12
-QUEUE_MS = 200
 
 
 def say(line: str) -> None:
@@ -40,14 +39,14 @@ def run(*words: str) -> None:
     subprocess.run(words, check=True)
 
 
-def shape(device: str, address: str, length: str, kbits: str) -> None:
+def shape(device: str, address: str, length: str, kbits: str, queue_ms: str) -> None:
     """Give our end its address and its rate."""
     run("ip", "addr", "add", f"{address}/{length}", "dev", device, *(("nodad",) if ":" in address else ()))
     run("ip", "link", "set", device, "up")
     run("ip", "link", "set", "lo", "up")
     run(
         "tc", "qdisc", "add", "dev", device, "root", "tbf",
-        "rate", f"{kbits}kbit", "burst", "3000", "latency", f"{QUEUE_MS}ms", "overhead", str(UNSEEN_OCTETS),
+        "rate", f"{kbits}kbit", "burst", "3000", "latency", f"{queue_ms}ms", "overhead", str(UNSEEN_OCTETS),
     )  # fmt: skip
 
 
@@ -98,15 +97,15 @@ async def serve(folder: Path, upload: int, version: str, far: "subprocess.Popen[
     return found
 
 
-def near(folder: str, kbits: str, upload: str, calls: str, version: str, srtp: str) -> None:
+def near(folder: str, kbits: str, queue_ms: str, upload: str, calls: str, version: str, srtp: str) -> None:
     here, _, length = NET[version]
-    words = ("unshare", "-n", sys.executable, "-m", "tests.acd.narrow_line", "far", kbits, calls, version, srtp)
+    words = ("unshare", "-n", sys.executable, "-m", "tests.acd.narrow_line", "far", kbits, queue_ms, calls, version, srtp)
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as far:
         assert far.stdout is not None
         assert far.stdin is not None
         far.stdout.readline()  # it is in a namespace of its own
         run("ip", "link", "add", "near", "type", "veth", "peer", "name", "far", "netns", str(far.pid))
-        shape("near", here, length, kbits)
+        shape("near", here, length, kbits, queue_ms)
         far.stdin.write(b"shape\n")
         far.stdin.flush()
         far.stdout.readline()
@@ -116,11 +115,11 @@ def near(folder: str, kbits: str, upload: str, calls: str, version: str, srtp: s
     say(json.dumps(found))
 
 
-def far_end(kbits: str, calls: str, version: str, srtp: str) -> None:
+def far_end(kbits: str, queue_ms: str, calls: str, version: str, srtp: str) -> None:
     say("there")
     sys.stdin.readline()
     _, here, length = NET[version]
-    shape("far", here, length, kbits)
+    shape("far", here, length, kbits, queue_ms)
     say("shaped")
     sys.stdin.readline()
     say(json.dumps(asyncio.run(talk(int(calls), version, srtp))))

@@ -74,7 +74,8 @@ async def test_a_megabit_carries_ten_plain_nine_encrypted_eight_encrypted_over_i
     assert refused.reason == f"trunk callers: {fits * cost} of 1000 kbit/s reserved, {cost} needed"
 
 
-async def test_the_caller_who_does_not_fit_as_usual_is_answered_with_longer_packets_and_is_heard(tmp_path):
+async def test_the_caller_who_does_not_fit_as_usual_is_answered_with_longer_packets_and_is_heard(tmp_path, caplog):
+    caplog.set_level("INFO", "acd.calls")
     async with up(tmp_path, callers(190, "longer_ptime", "refuse")) as (service, caller, address):
         first = await caller.call("601")
         await first.answered()
@@ -104,6 +105,8 @@ async def test_the_caller_who_does_not_fit_as_usual_is_answered_with_longer_pack
         assert service.voice.figures()['fernamt_channels_by_plan_total{tenant="demo",step="longer_ptime"}'] == 1
     assert [(one.kbits, one.step) for one in written(tmp_path, ChannelReserved)] == [(100, None), (84, "longer_ptime")]
     assert written(tmp_path, ChannelAdjusted) == []
+    (logged,) = [line for line in caplog.messages if "event=degraded" in line]
+    assert "role=caller line=trunk:callers step=longer_ptime kbits=84 reserved_kbits=184 upload_kbits=190" in logged
 
 
 async def test_what_a_phone_takes_of_the_keys_we_offer_is_what_its_site_carries(tmp_path):

@@ -141,7 +141,7 @@ def _admitted(x: Step, call: s.Call, fact: CallArrived, phone: Agent | None) -> 
 
 
 def _costs(fact: CallArrived) -> ChannelCosts | None:
-    """Of the channel as offered; None: there is no offer."""
+    """Of the channel as offered; None: an older program did not say."""
     if fact.channel is not None or fact.channel_kbits is None:
         return fact.channel
     return ChannelCosts(kbits=fact.channel_kbits)

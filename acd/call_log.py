@@ -12,6 +12,10 @@ and for a forward that leads back here outside, once a loop, however many rounds
 
     ! call=0f3c…-1 tenant=demo event=loop number=*567 by=+4930555100 reason=number rounds=10
 
+and for each party whose line is full, so that it is carried otherwise than usual (docs/operating.md#bandwidth):
+
+    = call=0f3c…-1 tenant=demo event=degraded role=caller line=trunk:demo step=longer_ptime kbits=84 reserved_kbits=984 upload_kbits=1000
+
 Names and their order are kept for whoever reads them with a program; what is not known is left out. `sip_call_id` is that of the caller's
 dialog (`answer`: of the party that answered), so that its messages can be found in the trace. No key a caller pressed is ever written.
 
@@ -213,6 +217,8 @@ class CallLog:
         for event in entry.events:
             if type(event) is ev.CallOffered:
                 self._begin(event.call)
+            elif type(event) is ev.ChannelReserved and event.step is not None:
+                self._degraded(event)
 
     # ------------------------------------------------------------------ events
 
@@ -387,6 +393,12 @@ class CallLog:
             return
         call = self._calls.get(missed)
         self._say("=", missed, "not_ready", queue=call.waited_in if call is not None else None, agent=event.agent, reason=event.reason)
+
+    def _degraded(self, event: ev.ChannelReserved) -> None:
+        leg = self._legs.get(event.leg)
+        if leg is not None:
+            figures = {"kbits": event.kbits, "reserved_kbits": event.reserved_kbits, "upload_kbits": event.upload_kbits}
+            self._say("=", leg.call, "degraded", role=leg.role, line=event.line, step=event.step, **figures)
 
     def _loop_found(self, event: ev.ForwardLoopFound, _now: float) -> None:
         self._begin(event.call)

@@ -22,6 +22,7 @@ from acd.bus.protocol import Publisher
 from acd.cdr_feed import CdrFeed
 from acd.clock import REFUSED_S, SAID_S, Clock
 from acd.core import inputs as inp
+from acd.core.channel_costs import SAVINGS
 from acd.core.channel_kinds import CHANNELS
 from acd.core.effects import Effect
 from acd.core.engine import BrokenHistory, Engine, Outcome
@@ -30,6 +31,8 @@ from acd.core.events import (
     CallConsulted,
     CallOffered,
     CallTransferred,
+    ChannelRefused,
+    ChannelReserved,
     ConfigurationChanged,
     ConsultationEnded,
     ContactClosed,
@@ -143,6 +146,7 @@ class TenantExchange:
         self._opened: Counter[str] = Counter()
         self._talks: Counter[str] = Counter()
         self._pages: Counter[str] = Counter()
+        self._channels: Counter[str] = Counter()
         self._closed: Counter[str] = Counter()
         """Contacts since the start, by channel."""
         self._unremembered: set[ContactId] = set()
@@ -465,6 +469,10 @@ class TenantExchange:
                     self._pages["back" if isinstance(event, PartyBack) else "taken_back"] += 1
                 case CallTransferred(cause="page_lost", to=to):
                     self._pages["requeued" if to.startswith("queue:") else "given_up"] += 1
+                case ChannelReserved(step=step) if step is not None:
+                    self._channels[step] += 1
+                case ChannelRefused():
+                    self._channels["refuse"] += 1
                 case _:
                     pass
 
@@ -539,6 +547,11 @@ class TenantExchange:
         """
         for what in ("lost", "back", "taken_back", "requeued", "given_up"):
             yield what, self._pages[what]
+
+    def channels(self) -> Iterator[tuple[str, int]]:
+        """Step of a full line's plan, and how many channels went by it since the start."""
+        for step in (*SAVINGS, "refuse"):
+            yield step, self._channels[step]
 
     def contacts(self) -> Iterator[tuple[str, str, float]]:
         """Figure, channel, value: opened and closed since the start, and how many wait."""

@@ -62,7 +62,8 @@ from acd.service import (
     state_of,
 )
 from acd.sink import CdrSink, Home, Homes
-from acd.switch.addresses import reach
+from acd.switch.addresses import host_port, reach
+from acd.switch.channel_costs import with_costs
 from acd.switch.lines import Lines
 from acd.switch.phones import Phones
 from acd.switch.pins import nobodys_pin
@@ -550,9 +551,9 @@ class Voice:
             self.phones.setup_changed(tenant, self.sip)
 
     def _configuring(self, exchange: TenantExchange, wanted: TenantConfiguration) -> inp.Configured | inp.Reconfigured | None:
-        """What tells the exchange of a configuration, with the dates it is decided by (ADR 0015); None: it knows."""
+        """What tells the exchange of a configuration, with the dates and figures it is decided by (ADR 0015, ADR 0004); None: it knows."""
         known = exchange.engine.state.configuration
-        wanted = resolved(wanted, self._clock(), known)
+        wanted = with_costs(resolved(wanted, self._clock(), known), self._directory, lambda peer: host_port(peer)[0])
         if known is None:  # the first goes to the exchange whole, every later one as what differs (ADR 0007)
             return inp.Configured(configuration=wanted)
         changes = difference(known, wanted)
@@ -860,6 +861,8 @@ class Voice:
                 figures[f'fernamt_conversations_total{{tenant="{tenant}",kind="{kind}"}}'] = count
             for what, count in exchange.lost_pages():
                 figures[f'fernamt_lost_pages_total{{tenant="{tenant}",what="{what}"}}'] = count
+            for step, count in exchange.channels():
+                figures[f'fernamt_channels_by_plan_total{{tenant="{tenant}",step="{step}"}}'] = count
             figures[f"fernamt_cdrs_total{label}"] = exchange.feed.cdrs
             figures[f"fernamt_cdr_feed_stumbles_total{label}"] = exchange.feed.stumbles
             figures[f"fernamt_cdr_save_failures_total{label}"] = exchange.feed.save_failures

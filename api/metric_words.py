@@ -51,6 +51,14 @@ HELP = {
         "Conversations of a tenant since the start that are not of two parties alone, by kind: consultation (somebody was asked, whether "
         "there was an answer or not), conference (made of a consultation), supervision (a supervisor's phone was rung to hear one)."
     ),
+    # lines
+    "fernamt_channels_by_plan_total": (
+        "Speech channels of a tenant since the start that did not fit into the upload of their site or trunk as usual, by the step of its "
+        "plan that they went by: longer_ptime, opus, refuse (docs/operating.md)."
+    ),
+    "fernamt_switch_channels_adjusted_total": (
+        "Speech channels that came to take something else of their line than was reserved: by the answer, or by a change in the call."
+    ),
     # journal
     "fernamt_journal_entries_total": "Entries written to a tenant's journal.",
     "fernamt_journal_commits_total": "Groups of entries made durable with one fsync; entries by commits is how many share one.",

@@ -2,7 +2,7 @@
 stands before it (within a room the order is its own; the linter proves that nothing goes round).
 
 - words, the modules of this folder: `ids`, `configuration`, `configuration_changes`, `inputs`, `events`, `effects`, `errors`; the tables
-  `causes`, `channel_kinds`, `strategies`; `personal` (marks), `schedule`, `spoken_menu`
+  `causes`, `channel_costs`, `channel_kinds`, `strategies`; `personal` (marks), `schedule`, `spoken_menu`
 - `machines`: call, leg, agent, work, queue, queue entry: one machine, one table; `kit`
 - `state`: `values`, the `fold` (state + event -> state; positions in a queue: `fold.kit`), `index`, `timers`, `statistics`; and what
   decides a value of it: `skills`, `capacity` (how much an agent can do at once), `score` (who is before whom), `line` (who waits for the

@@ -15,6 +15,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
+from acd.core.channel_costs import DEFAULT_PLAN, ChannelCosts, Step, plan_problems
 from acd.core.channel_kinds import CHANNELS
 from acd.core.ids import AgentId, MenuId, QueueId, ScheduleId, SiteId, TenantId, TrunkId
 from acd.core.personal import StaffText
@@ -126,6 +127,10 @@ class Site(_Value, frozen=True, kw_only=True):
     """So many of these without any answer, one at once after the other, and a phone is not rung; None as the installation does."""
     force_rport: bool | None = None
     """Phones that ask for no `rport` (RFC 3581) are answered and reached at the port they send from; None as the installation does."""
+    degrade: tuple[Step, ...] = DEFAULT_PLAN
+    """What is done, in this order, with a channel that does not fit as it would usually be."""
+    degrade_from_kbits: int | None = None
+    """Channels that would take the line beyond this are made cheaper already; None: only those that do not fit."""
 
 
 class Forwarding(_Value, frozen=True, kw_only=True):
@@ -170,7 +175,7 @@ class Agent(_Value, frozen=True, kw_only=True):
     """Skill -> level 1 (beginner) .. 10 (expert)."""
     site: SiteId | None = None
     channel_kbits: int = 100
-    """Wire cost of one channel to this agent, never below the floor of 100 kbit/s; computed by the shell."""
+    """A channel to this agent is never reckoned below this, nor below the floor of 100 kbit/s, whatever its phone is said to cost."""
     languages: tuple[str, ...] = ("de",)
     after_call_work_s: float | None = None
     """None: the queue's."""
@@ -321,7 +326,12 @@ class Trunk(_Value, frozen=True, kw_only=True):
     upload_kbits: int | None = None
     """None: not limited here."""
     channel_kbits: int = 100
-    """Wire cost of one channel over it, to an agent's phone behind it too (not the agent's own), never below the floor of 100 kbit/s."""
+    """A channel over it, to an agent's phone behind it too (not the agent's own), is never reckoned below this, nor below the floor."""
+    channel: ChannelCosts | None = None
+    """What a channel that we offer over it costs at worst; computed by the shell from its peer, codecs and protection."""
+    degrade: tuple[Step, ...] = DEFAULT_PLAN
+    """As of a site."""
+    degrade_from_kbits: int | None = None
     own_carrier: bool = False
     """The tenant's own contract: rated by the tenant's plan for it, else by the tenant's, never by the house's (R15)."""
     order: int = 0
@@ -462,6 +472,9 @@ def _problems(configuration: TenantConfiguration, people: tuple[Agent, ...]) -> 
             problems.extend(f"queue {line.id} has the unknown member {member}" for member in line.members if member not in agents)
     problems.extend(capacity_problems("the tenant", configuration.capacity))
     problems.extend(page_problems(configuration.pages))
+    for kind, limited in (("site", configuration.sites), ("trunk", configuration.trunks)):
+        for one in limited:
+            problems.extend(plan_problems(f"{kind} {one.id}", one.degrade, one.degrade_from_kbits, one.upload_kbits))
     problems.extend(problems_of_people(configuration, people))
     problems.extend(problems_of_names(configuration))
     problems.extend(feature_code_problems(configuration))

@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 
+from acd.core.channel_costs import Saving
 from acd.core.ids import AgentId, CallId, ContactId, LegId, OfferId, PlayId, QuestionId, QueueId, RecordingId, TrunkId
 from acd.core.inputs import FailureCause
 
@@ -58,6 +59,10 @@ class OriginateToAgent(_Effect, frozen=True, kw_only=True):
     number: str | None = None
     at: AgentId | None = None
     """Set: it sits at the phone of this agent, and that is rung."""
+    kbits: int | None = None
+    """What the channel was reckoned to take of its line: `LegShaped` says when it comes to something else. None: no line counts it."""
+    step: Saving | None = None
+    """The line is full: the channel is offered like this."""
 
 
 class OriginateToOutside(_Effect, frozen=True, kw_only=True):
@@ -74,6 +79,16 @@ class OriginateToOutside(_Effect, frozen=True, kw_only=True):
     """Who dials, forwards or transfers; None: a rule does."""
     forwarded_from: str | None = None
     """E.164 of the caller whose call is forwarded (P-Asserted-Identity, Diversion)."""
+    kbits: int | None = None
+    step: Saving | None = None
+    """Both as of an agent's phone."""
+
+
+class ShapeChannel(_Effect, frozen=True, kw_only=True):
+    """The line of an arrived leg is full: it is answered like this, and stays so."""
+
+    leg: LegId
+    step: Saving
 
 
 class ReleaseLeg(_Effect, frozen=True, kw_only=True):
@@ -238,6 +253,7 @@ Effect = (
     | RefuseCaller
     | OriginateToAgent
     | OriginateToOutside
+    | ShapeChannel
     | ReleaseLeg
     | EndDialog
     | PlaySounds

@@ -242,6 +242,7 @@ _FACTS: dict[type, Callable[[Step, Any], None]] = {
     inp.LegPriced: facts.leg_priced,
     inp.CreditEnds: facts.credit_ends,
     inp.LegAnsweredLate: facts.leg_answered_late,
+    inp.LegShaped: facts.leg_shaped,
     inp.RecordingEnded: facts.recording_ended,
     inp.QualityMeasured: facts.quality_measured,
     inp.DeviceRegistered: operation.device_registered,

@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from acd.core.channel_costs import ChannelCosts, Saving
 from acd.core.configuration import SkillRequirement, TenantConfiguration
 from acd.core.configuration_changes import Change
 from acd.core.ids import (
@@ -673,6 +674,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     """Whoever chose, where no rule did: an agent who picked the contact (`agent:anna`), or the supervisor who gave it away."""
     technical: tuple[TechnicallyNotReady, ...] = ()
     """Of the first 32 that `technically_not_ready` removed."""
+    degraded: dict[Saving, tuple[AgentId, ...]] = {}
+    """Of those chosen: whose lines are too full for a channel as usual, by the step of the line's plan."""
 
 
 class PagesAsked(_Event, frozen=True, kw_only=True):
@@ -830,6 +833,26 @@ class ChannelReserved(_Event, frozen=True, kw_only=True):
     reserved_kbits: int
     """After this reservation."""
     upload_kbits: int
+    """0: not limited."""
+    shape: str = ""
+    """What it is made of: codec, packet time, IP version, protection."""
+    step: Saving | None = None
+    """By which step of the line's plan it fits; None: as usual."""
+
+
+class ChannelAdjusted(_Event, frozen=True, kw_only=True):
+    """What was agreed on, or changed in the call, takes something else of the line than was reserved. It is entered as it is, also beyond
+    the upload: the packets are on the line.
+    """
+
+    leg: LegId
+    line: str
+    kbits: int
+    """From now on."""
+    reserved_kbits: int
+    """Of all, after it."""
+    upload_kbits: int
+    shape: str
 
 
 class ChannelReleased(_Event, frozen=True, kw_only=True):
@@ -847,6 +870,7 @@ class ChannelRefused(_Event, frozen=True, kw_only=True):
     upload_kbits: int
     reason: str
     """One English sentence with the figures."""
+    shape: str = ""
 
 
 class DeviceBound(_Event, frozen=True, kw_only=True):
@@ -857,6 +881,8 @@ class DeviceBound(_Event, frozen=True, kw_only=True):
     user_agent: StaffText | None = None
     is_page: bool = False
     """A browser's page is behind it."""
+    channel: ChannelCosts | None = None
+    """What a channel to it costs at worst."""
 
 
 class DeviceUnbound(_Event, frozen=True, kw_only=True):
@@ -1043,6 +1069,7 @@ Event = (
     | AfterCallWorkBegan
     | WorkDone
     | ChannelReserved
+    | ChannelAdjusted
     | ChannelReleased
     | ChannelRefused
     | DeviceBound

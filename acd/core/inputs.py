@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 
+from acd.core.channel_costs import ChannelCosts, Cost
 from acd.core.configuration import SkillRequirement, Target, TenantConfiguration
 from acd.core.configuration_changes import Change
 from acd.core.ids import AgentId, CallId, ContactId, LegId, OfferId, PlayId, QuestionId, QueueId, RecordingId, TrunkId
@@ -147,7 +148,9 @@ class CallArrived(_Input, frozen=True, kw_only=True):
     unknown: UnknownAddress | None = None
     """What was dialled is no number but a name, and reaches nobody."""
     channel_kbits: int | None = None
-    """Wire cost of the channel as offered, where it is above the configured one (IPv6, short packets); None: as configured."""
+    """Wire cost of the channel as offered, in what was written before there was `channel`; None: as configured."""
+    channel: ChannelCosts | None = None
+    """What the channel costs as offered, to us or by us, and what it could come to; None: an older program wrote this."""
     dialog: CustomerText | None = None
     """What it takes to end the leg after a crash, in the shell's own notation; without secrets. So too in the facts below."""
     has_pin: bool = False
@@ -201,6 +204,15 @@ class LegFailed(_Input, frozen=True, kw_only=True):
     """The number that a `redirected` party is at now, E.164 with `+`; None: it is told as something else, or not at all."""
     q850: int | None = None
     """As `LegReleased.q850`."""
+
+
+class LegShaped(_Input, frozen=True, kw_only=True):
+    """What was agreed on makes the channel of a leg cost something else than was last reckoned: codec, keys, packet time or IP version are
+    not those that were offered, or have changed in the call.
+    """
+
+    leg: LegId
+    cost: Cost
 
 
 class LegAnsweredLate(_Input, frozen=True, kw_only=True):
@@ -321,6 +333,8 @@ class DeviceRegistered(_Input, frozen=True, kw_only=True):
     user_agent: StaffText | None = None
     is_page: bool = False
     """A browser's page is behind it (its flow is a WebSocket): it is asked whether it is there before a call is offered to it."""
+    channel: ChannelCosts | None = None
+    """What a channel that we offer to this contact costs at worst."""
 
 
 class DeviceUnregistered(_Input, frozen=True, kw_only=True):
@@ -632,6 +646,7 @@ Fact = (
     | ProtectionAgreed
     | LegFailed
     | LegAnsweredLate
+    | LegShaped
     | LegReleased
     | LegHeldByParty
     | LegRetrievedByParty

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from acd.core.channel_costs import Saving
 from acd.core.events import TechnicallyNotReady
 from acd.core.ids import VOICE, AgentId, CallId, ContactId, EntryId, LegId, QueueId, TrunkId, channel_of
 from acd.core.inputs import SupervisionMode
 from acd.core.machines import leg as legs
 from acd.core.routing import estimates
 from acd.core.state import bandwidth, statistics
+from acd.core.state import values as s
 from acd.core.state.fold import Fold
 from acd.core.state.fold.kit import FREE
 from acd.core.state.line import Line, line_of
@@ -190,6 +192,10 @@ class WholeContact(_Value, frozen=True, kw_only=True):
 class LiveReservation(_Value, frozen=True, kw_only=True):
     leg: LegId
     kbits: int
+    shape: str = ""
+    """What it is made of."""
+    step: Saving | None = None
+    """By which step of the line's plan it is not as usual."""
 
 
 class LiveLine(_Value, frozen=True, kw_only=True):
@@ -478,6 +484,13 @@ def _doing(state: State, call: Call, leg: Leg) -> str:
     return "held" if all(state.legs[one].state in legs.ON_HOLD for one in call.parties if one != leg.id) else "talking"
 
 
+def _reservations(line: s.Line) -> tuple[LiveReservation, ...]:
+    return tuple(
+        LiveReservation(leg=leg, kbits=kbits, shape=line.shapes.get(leg, ""), step=line.degraded.get(leg))
+        for leg, kbits in line.channels.items()
+    )
+
+
 def live(fold: Fold, now: float) -> LiveState:
     """The board at `now`."""
     state = fold.state
@@ -509,9 +522,7 @@ def live(fold: Fold, now: float) -> LiveState:
                 line=line,
                 upload_kbits=bandwidth.upload_of(state.configuration, line),
                 reserved_kbits=state.lines[line].reserved_kbits if line in state.lines else 0,
-                reservations=tuple(LiveReservation(leg=leg, kbits=kbits) for leg, kbits in state.lines[line].channels.items())
-                if line in state.lines
-                else (),
+                reservations=_reservations(state.lines[line]) if line in state.lines else (),
             )
             for line in lines
         ),

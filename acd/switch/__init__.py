@@ -4,6 +4,7 @@ switch       one method an effect, one a SIP event, one a media report
 legs         what is held of one party
 relocation   legs whose media worker ended, to another one
 media_plan   SDP <-> stream parameters
+channel_costs what a speech channel takes of its line, as the core is told
 screen_pop   when a desk is told who it is, and its phone may ring
 screens      who is calling is asked, desks are told, phones ring
 phones       registrations, digest, whose device it is, over a restart

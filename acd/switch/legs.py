@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
+from acd.core.channel_costs import ChannelCosts, Saving
 from acd.core.ids import AgentId, CallId, LegId, TenantId, TrunkId
 from acd.switch.digits import Presses
 from acd.switch.keyed import Keyed
@@ -68,6 +69,12 @@ class SwitchLeg:
     """What this side does with keys, as it was set up when the leg began."""
     protection: tuple[str, str | None, str | None] = ("none", None, None)
     """What the core was told of it last: audio, suite, signalling."""
+    costs: ChannelCosts | None = None
+    """What its channel costs as it was offered to us."""
+    step: Saving | None = None
+    """Its line is full: how its channel is made cheaper."""
+    counted_kbits: int | None = None
+    """What its channel was last told to cost; None: nobody counts it."""
     takes_ports: bool = False
     """A pair is counted for it among its tenant's."""
     media: LegOpened | None = None

@@ -21,13 +21,11 @@ from media.control import Browser, Codec, DescribeLeg, LegOpened
 from media.frame import sent_ptime
 from media.transport.ice import Credentials
 from media.transport.keys import SrtpKeys, Suite
-from media.wire_cost import SRTP_OF, ChannelShape, IpVersion, Srtp, channel_kbits
 from sip.errors import OfferRefused, ParseError
 from sip.sdp import webrtc
-from sip.sdp.crypto import AgreedKeys, KeySource, SrtpTerms, SrtpUse, fresh, lines
+from sip.sdp.crypto import AgreedKeys, KeySource, SrtpTerms, SrtpUse, fresh
 from sip.sdp.description import Direction, PayloadType, SessionDescription
 from sip.sdp.offer_answer import (
-    DEFAULT_PTIME_MS,
     Capabilities,
     LocalMedia,
     NegotiatedAudio,
@@ -60,7 +58,7 @@ class MediaPlan:
 
     @property
     def codec(self) -> Codec:
-        codec = _codec_of(self.audio.codec)
+        codec = codec_of(self.audio.codec)
         assert codec is not None, "only what is in the registry is offered and answered"
         return codec.name
 
@@ -197,13 +195,17 @@ def _payload_type(codec: Codec) -> PayloadType:
 
 
 @lru_cache(maxsize=64)
-def capabilities(codecs: tuple[Codec, ...]) -> Capabilities:
+def capabilities(codecs: tuple[Codec, ...], ptime_ms: int | None = None) -> Capabilities:
     """What to offer, in this order; `acd.codecs.COMFORT_NOISE` among them stands beside whatever has its clock.
 
+    Args:
+        ptime_ms: packets are to be as long, in both directions; None: as the other side asks.
     Raises: KeyError: a name that is not in the registry.
     """
-    offered = tuple(_payload_type(codec) for codec in codecs if codec != COMFORT_NOISE)
-    return Capabilities(codecs=offered, offers_noise=COMFORT_NOISE in codecs)
+    offered, noise = tuple(_payload_type(codec) for codec in codecs if codec != COMFORT_NOISE), COMFORT_NOISE in codecs
+    if ptime_ms is None:
+        return Capabilities(codecs=offered, offers_noise=noise)
+    return Capabilities(codecs=offered, offers_noise=noise, ptime_ms=ptime_ms, insists_on_ptime=True)
 
 
 def preferred(codecs: Iterable[Codec], own: Codec | None, spoken: Codec | None, likely: Codec | None = None) -> tuple[Codec, ...]:
@@ -220,14 +222,15 @@ def preferred(codecs: Iterable[Codec], own: Codec | None, spoken: Codec | None, 
     )
 
 
-def _codec_of(one: PayloadType) -> AudioCodec | None:
+def codec_of(one: PayloadType) -> AudioCodec | None:
+    """The codec of the house that a payload type stands for."""
     return of_rtpmap(one.encoding, one.clock_rate, one.channels)
 
 
 def likely(offered: SessionDescription, codecs: tuple[Codec, ...]) -> Codec | None:
     """What this offer will be answered with by a side that has these codecs, if nothing else comes to be known."""
     slot = audio_slot(offered)
-    known = () if slot is None else (_codec_of(one) for one in offered.media[slot].payload_types)
+    known = () if slot is None else (codec_of(one) for one in offered.media[slot].payload_types)
     return next((codec.name for codec in known if codec is not None and codec.name in (*codecs, *USUAL)), None)
 
 
@@ -238,6 +241,7 @@ def _able(
     own: Codec | None,
     spoken: Codec | None,
     srtp: SrtpTerms | None,
+    ptime_ms: int | None,
     *,
     is_page: bool,
 ) -> Capabilities:
@@ -249,8 +253,8 @@ def _able(
     near = tuple(one for one in listed if (spoken, one) in CONVERSIONS)
     for choice in ((own,) if own else (), same, near, listed):
         if choice and _is_in(offered, address, capabilities(choice), srtp, is_page=is_page):
-            return capabilities(choice)
-    return capabilities(tuple(CODECS))
+            return capabilities(choice, ptime_ms)
+    return capabilities(tuple(CODECS), ptime_ms)
 
 
 def _is_in(offered: SessionDescription, address: str, able: Capabilities, srtp: SrtpTerms | None, *, is_page: bool) -> bool:
@@ -286,13 +290,15 @@ def offer(
     *,
     srtp: SrtpTerms | None = None,
     dtls: webrtc.Ours | None = None,
+    ptime_ms: int | None = None,
 ) -> SessionDescription:
     """Our offer for a leg; with `previous`, the next one in the same session, under the same key if it has one.
 
     Args:
         dtls: it is for a browser.
+        ptime_ms: as for `capabilities`.
     """
-    able, local = capabilities(codecs), _local(media, dtls)
+    able, local = capabilities(codecs, ptime_ms), _local(media, dtls)
     if previous is not None:
         shaken = srtp.shaken if srtp is not None else None
         local = local if dtls is not None or shaken is None else _shaking(media, shaken)
@@ -315,6 +321,7 @@ def moved(
     draw: KeySource | None = None,
     dtls: webrtc.Ours | None = None,
     shaken: webrtc.Agreed | None = None,
+    ptime_ms: int | None = None,
 ) -> SessionDescription:
     """The offer that our side of a session is elsewhere now (RFC 3264 §8.3.1): codec and directions stay as they were agreed on.
 
@@ -322,13 +329,14 @@ def moved(
         agreed: what protects it; our key is drawn anew, since what libsrtp knew of the streams under the old one is lost.
         dtls: as a browser is to know us there: another fingerprint, which begins another association, and ICE anew.
         shaken: the association that protects it; the other worker has another certificate, and so another one begins.
+        ptime_ms: as for `capabilities`.
     """
     slot = audio_slot(previous)
     direction = Direction.SENDRECV if slot is None else previous.direction_of(previous.media[slot])
     has_noise = slot is not None and any(one.is_comfort_noise for one in previous.media[slot].payload_types)
     codecs = (codec, COMFORT_NOISE) if has_noise else (codec,)
     renewed = draw(len(agreed.send)) if agreed is not None and draw is not None else None
-    able = capabilities(codecs)
+    able = capabilities(codecs, ptime_ms)
     local = _local(media, dtls) if dtls is not None or shaken is None else _shaking(media)
     return reoffer(previous, local, capabilities=able, direction=direction, agreed=agreed, renewed=renewed)
 
@@ -356,6 +364,7 @@ def answer(
     spoken: Codec | None = None,
     srtp: SrtpTerms | None = None,
     dtls: webrtc.Ours | None = None,
+    ptime_ms: int | None = None,
 ) -> tuple[SessionDescription, MediaPlan]:
     """Our answer to the far end's offer, and what it amounts to.
 
@@ -365,10 +374,11 @@ def answer(
         spoken: what the other party speaks: rather the same, else what a table makes of it, than what must be decoded.
         srtp: None: no keys are taken.
         dtls: it is a browser's, and a stream over DTLS is taken and no other.
+        ptime_ms: as for `capabilities`.
     Raises: NoCommonMedia: nothing in it that we can carry.
     """
     try:
-        able = _able(offered, media.address, codecs, own, spoken, srtp, is_page=dtls is not None)
+        able = _able(offered, media.address, codecs, own, spoken, srtp, ptime_ms, is_page=dtls is not None)
         local = _shaking(media, srtp.shaken) if srtp is not None and dtls is None else _local(media, dtls)
         answered = answer_offer(offered, local, session_id=session_id, previous=previous, capabilities=able, srtp=srtp)
     except OfferRefused as error:
@@ -405,19 +415,3 @@ def read(offered: bytes, address: str, *, srtp: SrtpTerms | None = None) -> Sess
     except OfferRefused as error:
         raise NoCommonMedia(str(error), error.warning_code) from error
     return description
-
-
-def offered_kbits(offered: SessionDescription, use: SrtpUse = SrtpUse.OFF) -> int:
-    """Wire cost of one direction of the offered channel at its packet time and IP version, never below the floor (R9): of the dearest
-    codec that it may come to, with the tag of the keys that will be taken.
-    """
-    audio = next(media for media in offered.media if media.media == "audio" and media.port)
-    connection = offered.connection_of(audio)
-    version = IpVersion.V6 if connection is not None and connection.address_type == "IP6" else IpVersion.V4
-    ptime_ms = audio.ptime or DEFAULT_PTIME_MS
-    known = [codec.name for one in audio.payload_types if (codec := _codec_of(one)) is not None]
-    line = next(iter(lines(audio)), None) if use.takes_keys else None
-    tag = Srtp.NONE if line is None else SRTP_OF[Suite(line.suite)]
-    if line is None and (webrtc.is_of_page(offered) or (use.takes_keys and webrtc.has_fingerprint(offered, audio))):
-        tag = SRTP_OF[Suite.AEAD_AES_128_GCM]  # which our side of a handshake prefers
-    return max((channel_kbits(ChannelShape(codec, ptime_ms, version, tag)) for codec in known), default=channel_kbits(ChannelShape()))

@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from acd.core.channel_costs import Saving
 from acd.core.ids import AgentId, CallId, LegId, TenantId, TrunkId
 from acd.switch.legs import Phase, SwitchLeg
 from acd.switch.media_plan import MediaPlan
@@ -73,6 +74,8 @@ class LegNote(msgspec.Struct, frozen=True, array_like=True):
     ice: Credentials | None = None
     to_page: bytes | None = None
     protection: tuple[str, str | None, str | None] = ("none", None, None)
+    step: Saving | None = None
+    counted_kbits: int | None = None
 
     def __repr__(self) -> str:
         """Without the descriptions: keys are in them."""
@@ -131,6 +134,8 @@ def note_of(leg: SwitchLeg, kept: Mapping[str, bytes]) -> bytes:
             ice=leg.ice,
             to_page=leg.to_page.to_bytes() if leg.to_page is not None else None,
             protection=leg.protection,
+            step=leg.step,
+            counted_kbits=leg.counted_kbits,
         )
     )
 
@@ -167,6 +172,7 @@ def leg_of(note: LegNote) -> SwitchLeg:
     leg.max_forwards, leg.agent, leg.trunk, leg.withheld = note.max_forwards, note.agent, note.trunk, note.withheld
     leg.srtp, leg.is_page, leg.ice, leg.protection = note.srtp, note.is_page, note.ice, note.protection
     leg.to_page = parse_sdp(note.to_page) if note.to_page is not None else None
+    leg.step, leg.counted_kbits = note.step, note.counted_kbits
     leg.sdp_session, leg.holding = note.sdp_session, note.holding
     leg.speaks_early, leg.is_confirmed, leg.denied_audio = note.speaks_early, note.is_confirmed, note.denied_audio
     leg.allows_info, leg.shows_info, leg.refuses_info = note.allows_info, note.shows_info, note.refuses_info

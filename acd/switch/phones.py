@@ -11,6 +11,7 @@ import msgspec
 from acd.clock import Clock
 from acd.config import VoiceSettings
 from acd.core import inputs as inp
+from acd.core.channel_costs import ChannelCosts
 from acd.core.errors import UnknownName
 from acd.core.ids import AgentId, TenantId
 from acd.core.inputs import Input
@@ -23,6 +24,7 @@ from acd.service import Device, PhonePass
 from acd.switch.addresses import LocalAddresses
 from acd.switch.callers import Arrival, arrival
 from acd.switch.causes import FORKED, TIMED_OUT
+from acd.switch.channel_costs import of_our_offer
 from acd.switch.identities import written
 from acd.switch.pages import Pages
 from acd.switch.probes import Probes
@@ -37,6 +39,7 @@ from sip.flow import Flow, HostPort
 from sip.message import Request
 from sip.overload import OverloadPolicy
 from sip.registrar import Binding, Registrar, RegistrarPolicy
+from sip.sdp.crypto import SrtpUse
 from sip.session_timer import SessionTimerPolicy
 from sip.share import Share
 from sip.source import is_within, network_of
@@ -304,12 +307,20 @@ class Phones:
                 flow=msgspec.json.encode(way).decode(),
                 user_agent=fit_or_none(event.user_agent, LONGEST_LINE),
                 is_page=event.flow.is_websocket,
+                channel=self._channel_to(found[0], found[1].agent, event.flow),
             )
             self._report(found[0], fact)
             if event.flow.is_websocket:
                 self.pages.registered(event.aor, event.contact)
             else:
                 self.probes.registered(event.aor, event.contact, is_new=not event.refreshed)
+
+    def _channel_to(self, tenant: TenantId, agent: AgentId, flow: Flow) -> ChannelCosts | None:
+        """What a channel to this contact costs; None: the phone stands at no site, so that nobody counts it."""
+        if self._directory.site_of(tenant, agent) is None:
+            return None
+        use = SrtpUse(self._directory.srtp_of_phone(tenant, agent))
+        return of_our_offer(self._settings.phone_codecs, use, flow.remote[0], is_page=flow.is_websocket)
 
     def _unregistered(self, event: sip_events.Unregistered) -> None:
         self.probes.unregistered(event.aor, event.contact)

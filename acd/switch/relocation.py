@@ -18,6 +18,7 @@ from typing import Protocol
 
 from acd.switch import media_plan
 from acd.switch.addresses import LocalAddresses
+from acd.switch.channel_costs import ptime_of
 from acd.switch.legs import SwitchLeg
 from acd.switch.rooms import Rooms
 from acd.switch.sip_port import SipPort
@@ -187,6 +188,7 @@ class Relocation:
                 draw=self._draw,
                 shaken=leg.plan.audio.dtls,
                 dtls=self._hands.to_page(leg),
+                ptime_ms=ptime_of(leg.step),
             )
             self._hands.sip.reinvite(leg.session, leg.offered.to_bytes())
 

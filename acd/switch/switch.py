@@ -34,7 +34,7 @@ from acd.networks import Reach
 from acd.numbers import hears_who_calls, is_emergency, is_private, may_be_shown
 from acd.platform import Lookup, PinCheck
 from acd.service import LineCheck, ScreenPop, TrunkLine
-from acd.switch import causes, media_plan
+from acd.switch import causes, channel_costs, media_plan
 from acd.switch.addresses import LocalAddresses, host_port, reach
 from acd.switch.adoption import Adoption
 from acd.switch.callers import Arrival
@@ -60,6 +60,7 @@ from acd.wire_text import LONGEST_LINE, LONGEST_NAME, fit, fit_or_none
 from billing_cdr.numbers import Format, write
 from media import control
 from media.client import MediaPlane, PlaneReport, WorkerLost, WorkerRestarted, count_pairs
+from media.codecs.registry import CODECS
 from media.prompts import OWN
 from sip import events as sip_events
 from sip.errors import ParseError
@@ -212,6 +213,7 @@ class Switch:
         }
         self._of_leg: Mapping[type, Callable[[SwitchLeg, Any], None]] = {
             ef.RingCaller: self._ring,
+            ef.ShapeChannel: self._shape,
             ef.AnswerCaller: self._answer_caller,
             ef.RefuseCaller: self._refuse,
             ef.ReleaseLeg: self._release_leg,
@@ -291,6 +293,12 @@ class Switch:
         if leg is not None and not leg.is_gone:
             self._of_leg[type(effect)](leg, effect)
 
+    def _shape(self, leg: SwitchLeg, effect: ef.ShapeChannel) -> None:
+        """Its line is full: it is answered like this."""
+        leg.step = effect.step
+        if leg.costs is not None:
+            leg.counted_kbits = leg.costs.degraded[effect.step].kbits
+
     def _ring(self, leg: SwitchLeg, _effect: ef.RingCaller) -> None:
         if leg.session is not None and leg.phase is Phase.ARRIVED and not leg.speaks_early:
             self.sip.ring(leg.session)  # behind a 183, a 180 would have some phones ring back over what they hear
@@ -328,7 +336,10 @@ class Switch:
         if leg.phase is not Phase.ARRIVED or leg.session is None or leg.media is None:
             return
         if leg.offer is None:  # the caller wants our offer in the 2xx; its answer comes with the ACK
-            leg.local = media_plan.offer(leg.media, self._codecs(leg), leg.sdp_session, srtp=self._srtp(leg), dtls=self.to_page(leg))
+            ptime_ms = channel_costs.ptime_of(leg.step)
+            leg.local = media_plan.offer(
+                leg.media, self._codecs(leg), leg.sdp_session, srtp=self._srtp(leg), dtls=self.to_page(leg), ptime_ms=ptime_ms
+            )
         elif not self._agree_with_caller(leg):
             return
         leg.phase = Phase.ANSWERED
@@ -350,7 +361,16 @@ class Switch:
         try:
             codecs, spoken = self._codecs(leg), self._spoken_beside(leg)
             leg.local, leg.plan = media_plan.answer(
-                leg.offer, leg.media, codecs, leg.sdp_session, leg.local, spoken=spoken, srtp=self._srtp(leg), dtls=self.to_page(leg)
+                leg.offer,
+                leg.media,
+                codecs,
+                leg.sdp_session,
+                leg.local,
+                own=self._only(leg),
+                spoken=spoken,
+                srtp=self._srtp(leg),
+                dtls=self.to_page(leg),
+                ptime_ms=channel_costs.ptime_of(leg.step),
             )
         except media_plan.NoCommonMedia as error:
             self.sip.reject(leg.session, 488, headers=[_warning(error.warning, str(error))])
@@ -534,6 +554,7 @@ class Switch:
         if effect.call in self._turned_away:
             return  # the fact that it is over is on its way
         leg = self._new_leg(SwitchLeg(effect.leg, effect.call, tenant, Phase.ORIGINATING, peer=""))
+        leg.step, leg.counted_kbits = effect.step, effect.kbits
         if isinstance(effect, ef.OriginateToOutside):
             leg.trunk = effect.trunk
             self._call_outside(leg, effect)
@@ -743,14 +764,16 @@ class Switch:
 
     def _offer(self, leg: SwitchLeg, line: TrunkLine | None = None) -> bytes:
         assert leg.media is not None
-        leg.local = media_plan.offer(leg.media, self._codecs(leg, line), leg.sdp_session, srtp=self._srtp(leg))
+        ptime_ms = channel_costs.ptime_of(leg.step)
+        leg.local = media_plan.offer(leg.media, self._codecs(leg, line), leg.sdp_session, srtp=self._srtp(leg), ptime_ms=ptime_ms)
         return leg.local.to_bytes()
 
     def _offer_to_page(self, leg: SwitchLeg) -> SessionDescription:
         assert leg.media is not None
         assert leg.ice is not None
         ours = media_plan.to_page(leg.media, leg.ice, self._addresses.page_addresses)
-        return media_plan.offer(leg.media, self._codecs(leg), leg.sdp_session, dtls=ours)
+        ptime_ms = channel_costs.ptime_of(leg.step)
+        return media_plan.offer(leg.media, self._codecs(leg), leg.sdp_session, dtls=ours, ptime_ms=ptime_ms)
 
     def to_page(self, leg: SwitchLeg) -> webrtc.Ours | None:
         """What is said of ourselves to the browser at the far end; None: it is none."""
@@ -797,8 +820,15 @@ class Switch:
             line = self._directory.trunk(leg.tenant, leg.trunk)
         return self._settings.phone_codecs if line is None else line.codecs
 
+    def _only(self, leg: SwitchLeg) -> control.Codec | None:
+        """The one codec that a leg on a full line is to have; None: its line leaves it the choice."""
+        return channel_costs.OPUS if leg.step == "opus" and channel_costs.OPUS in CODECS else None
+
     def _codecs(self, leg: SwitchLeg, line: TrunkLine | None = None) -> tuple[control.Codec, ...]:
         """The same in order of preference: the one a party of this call already speaks first, so that nothing is converted."""
+        only = self._only(leg)
+        if only is not None:
+            return (only,)
         first = self._legs.get(LegId(f"{leg.call}.0"))
         own = leg.plan.codec if leg.plan is not None else None
         likely = None
@@ -870,6 +900,7 @@ class Switch:
         self._tell_protection(leg, leg.plan)
         if leg.media is None:
             return
+        self._tell_shape(leg, leg.plan, leg.media)
         silence = watched_s(
             self._settings.media_silence_s,
             is_answered=leg.phase is Phase.ANSWERED,
@@ -896,6 +927,17 @@ class Switch:
             self.counters[f"legs_{audio}"] += 1
         leg.protection = audio, suite, signalling
         self._report(leg.tenant, inp.ProtectionAgreed(leg=leg.leg, audio=audio, suite=suite, signalling=signalling))
+
+    def _tell_shape(self, leg: SwitchLeg, plan: media_plan.MediaPlan, media: control.LegOpened) -> None:
+        """The ledger hears when the channel takes something else than it was told."""
+        if leg.counted_kbits is None:
+            return
+        cost = channel_costs.as_agreed(plan, media.address)
+        kbits = channel_costs.counted(cost, leg.step)
+        if kbits != leg.counted_kbits:
+            leg.counted_kbits = kbits
+            self.counters["channels_adjusted"] += 1
+            self._report(leg.tenant, inp.LegShaped(leg=leg.leg, cost=cost))
 
     def _known_hosts(self, leg: SwitchLeg, described: str) -> frozenset[str]:
         """Where the far end is, whatever its packets say: where it was heard, where a trunk's calls go, and what it describes, if its
@@ -1113,6 +1155,12 @@ class Switch:
         leg.agent = self._user_of(tenant, agent) if agent is not None else None
         leg.trunk = trunk.id if trunk is not None else None
         leg.max_forwards = request.max_forwards
+        listed = self._listed(leg)
+        if offer is not None:
+            leg.costs = channel_costs.of_their_offer(offer, use, listed)
+        else:  # it is for us to offer, in the 2xx
+            leg.costs = channel_costs.of_our_offer(listed, use, host, is_page=leg.is_page)
+        leg.counted_kbits = channel_costs.counted(leg.costs, None)
         if trunk is not None:
             self._directory.saw_call(tenant, host)
         self._new_leg(leg)
@@ -1139,7 +1187,7 @@ class Switch:
                 called=called,
                 colleague=meant.colleague,
                 unknown=meant.unknown,
-                channel_kbits=media_plan.offered_kbits(offer, use) if offer is not None else None,
+                channel=leg.costs,
                 # It holds what was dialled; who has a PIN in there hangs up by itself if we are gone.
                 dialog=self.sip.kept(event.session) if pin is None else None,
                 has_pin=bool(pin),
@@ -1295,7 +1343,13 @@ class Switch:
         assert leg.media is not None
         if event.sdp is None:  # our offer goes back; its answer comes with the ACK: `_change_confirmed`
             leg.local = media_plan.offer(
-                leg.media, self._codecs(leg), leg.sdp_session, leg.local, srtp=self._srtp(leg), dtls=self.to_page(leg)
+                leg.media,
+                self._codecs(leg),
+                leg.sdp_session,
+                leg.local,
+                srtp=self._srtp(leg),
+                dtls=self.to_page(leg),
+                ptime_ms=channel_costs.ptime_of(leg.step),
             )
             self.sip.accept_reinvite(event.session, leg.local.to_bytes())
             self._relocation.settle(leg)
@@ -1309,7 +1363,15 @@ class Switch:
                 leg.ice = media_plan.draw_ice(self._draw_key)
             try:
                 leg.local, plan = media_plan.answer(
-                    offered, leg.media, self._codecs(leg), leg.sdp_session, leg.local, own=own, srtp=srtp, dtls=self.to_page(leg)
+                    offered,
+                    leg.media,
+                    self._codecs(leg),
+                    leg.sdp_session,
+                    leg.local,
+                    own=own,
+                    srtp=srtp,
+                    dtls=self.to_page(leg),
+                    ptime_ms=channel_costs.ptime_of(leg.step),
                 )
             except media_plan.NoCommonMedia:
                 leg.ice = ice

@@ -5,7 +5,7 @@ from __future__ import annotations
 from acd.core import live
 from api.contract.decision import TechnicallyNotReady
 from api.contract.kit import Public, told
-from api.contract.words import SupervisionMode
+from api.contract.words import Saving, SupervisionMode
 
 
 class LiveEntry(Public, frozen=True, kw_only=True):
@@ -176,6 +176,10 @@ class LiveReservation(Public, frozen=True, kw_only=True):
 
     leg: str
     kbits: int
+    shape: str = ""
+    """What it is made of: codec, packet time, IP version, protection. Empty: not known."""
+    step: Saving | None = None
+    """By which step of the line's plan it was made cheaper; null: it is as usual."""
 
 
 class LiveLine(Public, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ import msgspec
 
 from acd.core.ids import VOICE, CallId, ContactId, channel_of
 from api.contract.kit import Public, told
-from api.contract.words import MissReason, OfferOutcome
+from api.contract.words import MissReason, OfferOutcome, Saving
 
 
 class Candidate(Public, frozen=True, kw_only=True, omit_defaults=True):
@@ -65,6 +65,8 @@ class Decision(Public, frozen=True, kw_only=True, omit_defaults=True):
     """Whoever chose, where no rule did: an agent who picked the contact (`agent:anna`), or the supervisor who gave it away."""
     technical: tuple[TechnicallyNotReady, ...] = ()
     """Of the first 32 that `technically_not_ready` removed."""
+    degraded: dict[Saving, tuple[str, ...]] = msgspec.field(default_factory=dict)
+    """Of those chosen: whose lines are too full for a speech channel as usual, by the step of the line's plan."""
 
 
 class OutcomeRecord(Public, frozen=True, kw_only=True, tag="OfferEnded", omit_defaults=True):

@@ -27,6 +27,7 @@ from api.contract.words import (
     Purpose,
     QuestionOutcome,
     QueueOutcome,
+    Saving,
     SupervisionMode,
 )
 
@@ -824,6 +825,23 @@ class ChannelReserved(_Event, frozen=True, kw_only=True):
     reserved_kbits: int
     """After this reservation."""
     upload_kbits: int
+    shape: str = ""
+    """What it is made of: codec, packet time, IP version, protection. Empty: not known."""
+    step: Saving | None = None
+    """By which step of the line's plan it fits; None: as usual."""
+
+
+class ChannelAdjusted(_Event, frozen=True, kw_only=True):
+    """A speech channel takes something else than was reserved, by what was agreed on or has changed in the call."""
+
+    leg: str
+    line: str
+    kbits: int
+    """From now on."""
+    reserved_kbits: int
+    """Of all, after it; it may be beyond the upload."""
+    upload_kbits: int
+    shape: str
 
 
 class ChannelReleased(_Event, frozen=True, kw_only=True):
@@ -845,6 +863,8 @@ class ChannelRefused(_Event, frozen=True, kw_only=True):
     upload_kbits: int
     reason: str
     """One English sentence with the figures."""
+    shape: str = ""
+    """As of `ChannelReserved`."""
 
 
 class DeviceBound(_Event, frozen=True, kw_only=True):
@@ -1036,6 +1056,7 @@ _Kinds = (
     | AfterCallWorkBegan
     | WorkDone
     | ChannelReserved
+    | ChannelAdjusted
     | ChannelReleased
     | ChannelRefused
     | DeviceBound
@@ -1137,6 +1158,7 @@ FROM_JOURNAL: Final[Mapping[type[ev.Event], type[Public] | None]] = {
     ev.AfterCallWorkBegan: AfterCallWorkBegan,
     ev.WorkDone: WorkDone,
     ev.ChannelReserved: ChannelReserved,
+    ev.ChannelAdjusted: ChannelAdjusted,
     ev.ChannelReleased: ChannelReleased,
     ev.ChannelRefused: ChannelRefused,
     ev.DeviceBound: DeviceBound,

@@ -20,6 +20,8 @@ PageLoss = Literal["suspect", "gone", "closed", "failed"]
 """How a page was lost: nothing came for 8 s, or for 30 s; it said goodbye; its keys failed."""
 QuestionOutcome = Literal["answered", "unanswered", "withdrawn"]
 """What came of asking a browser's page whether it is there."""
+Saving = Literal["longer_ptime", "opus"]
+"""How a speech channel is made to take less of a full line: packets of 40 ms; Opus and nothing else."""
 QueueOutcome = Literal["answered", "abandoned", "overflowed", "exited", "closed", "withdrawn"]
 SupervisionMode = Literal["listen", "whisper", "barge"]
 NumberClass = Literal[

@@ -17,6 +17,7 @@ import holidays
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, ValidationInfo, WithJsonSchema, field_validator, model_validator
 
 from acd.codecs import USUAL
+from acd.core.channel_costs import DEFAULT_PLAN, Step
 from acd.core.channel_kinds import CHANNELS
 from acd.core.strategies import STRATEGIES
 from acd.service import Signalling, Srtp
@@ -216,6 +217,38 @@ SIGNALLING = (
 )
 
 
+def _in_order(plan: tuple[Step, ...]) -> tuple[Step, ...]:
+    for one in plan:
+        if plan.count(one) > 1:
+            raise ValueError(f"{one} is there twice")
+    if "refuse" in plan[:-1]:
+        raise ValueError("refuse comes last: nothing comes after it")
+    return plan
+
+
+Degrade = Annotated[
+    tuple[Step, ...],
+    AfterValidator(_in_order),
+    Field(
+        max_length=4,
+        description="What is done, in this order, with a speech channel that does not fit as usual: `longer_ptime` packets of 40 ms; "
+        "`opus`, where it is configured and the far end is known to have it; `other_leg` another agent or trunk where it fits as usual; "
+        "`refuse`. When nothing fits it is refused, named or not.",
+    ),
+]
+DegradeFrom = Annotated[
+    Kbits | None,
+    Field(description="Channels that would take the line beyond this go by `degrade` already; null: only those that do not fit."),
+]
+
+
+def _saves_in_time(from_kbits: int | None, upload_kbits: int | None) -> None:
+    if from_kbits is not None and upload_kbits is None:
+        raise ValueError("degrade_from_kbits without upload_kbits: what is not limited is never full")
+    if from_kbits is not None and upload_kbits is not None and from_kbits > upload_kbits:
+        raise ValueError(f"degrade_from_kbits {from_kbits} is more than the upload, {upload_kbits}")
+
+
 class Site(Given):
     model_config = ConfigDict(json_schema_extra={"examples": [{"id": "main", "upload_kbits": 10_000}]})
 
@@ -238,6 +271,13 @@ class Site(Given):
     signalling: Signalling = Field(
         default="any", description=f"Of all phones at this site. {SIGNALLING} `any`: as the phone and the tenant say, the strictest holds."
     )
+    degrade: Degrade = DEFAULT_PLAN
+    degrade_from_kbits: DegradeFrom = None
+
+    @model_validator(mode="after")
+    def _possible(self) -> Site:
+        _saves_in_time(self.degrade_from_kbits, self.upload_kbits)
+        return self
 
 
 class Forwarding(Given):
@@ -715,6 +755,8 @@ class Trunk(Named):
     )
     upload_kbits: Kbits | None = None
     channel_kbits: Annotated[int, Field(ge=100, le=10_000)] = 100
+    degrade: Degrade = DEFAULT_PLAN
+    degrade_from_kbits: DegradeFrom = None
     own_carrier: bool = Field(
         default=False,
         description="The tenant's own contract: calls over it cost what the tenant's plan for this trunk says, else the tenant's plan, "
@@ -723,6 +765,11 @@ class Trunk(Named):
     order: Annotated[int, Field(ge=0, le=10_000)] = 0
     outbound: bool = True
     internal: bool = Field(default=False, description="The tenant's own PBX: what goes over it costs nothing and needs no price.")
+
+    @model_validator(mode="after")
+    def _saves(self) -> Trunk:
+        _saves_in_time(self.degrade_from_kbits, self.upload_kbits)
+        return self
 
 
 DialClass = Literal["national", "mobile", "international", "premium", "satellite"]

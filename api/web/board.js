@@ -230,6 +230,7 @@ function draw(live) {
     ["reserved", (l) => l.reserved_kbits, NUMBER],
     ["upload", (l) => l.upload_kbits ?? word("free"), NUMBER],
     ["channels", (l) => l.reservations.length, NUMBER],
+    ["saved", (l) => l.reservations.filter((r) => r.step).length || "", NUMBER],
     ["state", (l) => trunks[l.line] ? word(trunks[l.line].up ? "trunkUp" : "trunkDown") : ""],
   ]);
   drawBudgets(names);

@@ -101,6 +101,7 @@ class Capabilities(msgspec.Struct, frozen=True, cache_hash=True):
         other_events: the same at other clocks, for codecs that have those.
         offers_noise: comfort noise is in our offers; in answers it is wherever it is offered, but by a browser.
         ptime_ms: what we ask for.
+        insists_on_ptime: the other side's wish for shorter packets is not heeded, as far as it takes longer ones (`a=maxptime`).
         offerer_chooses: True takes the first codec of the offer that we know, as RFC 3264 §6.1 recommends; False our own first.
     """
 
@@ -109,6 +110,7 @@ class Capabilities(msgspec.Struct, frozen=True, cache_hash=True):
     other_events: tuple[PayloadType, ...] = (TELEPHONE_EVENT_48K,)
     offers_noise: bool = False
     ptime_ms: int = DEFAULT_PTIME_MS
+    insists_on_ptime: bool = False
     offerer_chooses: bool = True
 
     @property
@@ -160,7 +162,7 @@ class NegotiatedAudio(msgspec.Struct, frozen=True):
         renumbered_telephone_event: the peer's own number for events, where ours is another and its own means nothing else: by RFC 3264 §5.1
             and §6.1 it sends by ours, and there are devices that do not.
         ptime_ms: milliseconds in the packets we send: what the peer asks for.
-        asks_ptime: it said so itself; else it is the default.
+        asks_ptime: it said so itself, or we insist on ours; else it is the default.
         maxptime_ms: the longest packets it takes, if it says so.
         remote_address, remote_port, remote_rtcp_address, remote_rtcp_port: where the peer receives; after latching only a first guess.
         rtcp_mux: RTCP goes to the RTP port.
@@ -201,7 +203,11 @@ class Answered(msgspec.Struct, frozen=True):
 
 @lru_cache(maxsize=256)
 def _formats(
-    codecs: tuple[PayloadType, ...], beside: tuple[PayloadType, ...], ptime_ms: int, direction: Direction
+    codecs: tuple[PayloadType, ...],
+    beside: tuple[PayloadType, ...],
+    ptime_ms: int,
+    direction: Direction,
+    maxptime_ms: int | None = None,
 ) -> tuple[tuple[str, ...], tuple[Attribute, ...]]:
     """The fmt list of an m= line and the attributes that explain it, direction last.
 
@@ -213,7 +219,10 @@ def _formats(
         attributes.append(known_attribute("rtpmap", payload_type.rtpmap))
         if payload_type.fmtp is not None:
             attributes.append(known_attribute("fmtp", f"{payload_type.number} {payload_type.fmtp}"))
-    attributes += [known_attribute("ptime", str(ptime_ms)), known_attribute(direction.value, None)]
+    attributes.append(known_attribute("ptime", str(ptime_ms)))
+    if maxptime_ms is not None:
+        attributes.append(known_attribute("maxptime", str(maxptime_ms)))
+    attributes.append(known_attribute(direction.value, None))
     return tuple(str(payload_type.number) for payload_type in listed), tuple(attributes)
 
 
@@ -237,7 +246,8 @@ def audio_offer(
     Raises: LocalMisuse: no codec, or a number twice.
     """
     able = capabilities or Capabilities()
-    formats, attributes = _formats(able.codecs, able.beside, able.ptime_ms, direction)
+    longest = able.ptime_ms if able.insists_on_ptime else None
+    formats, attributes = _formats(able.codecs, able.beside, able.ptime_ms, direction, longest)
     if not able.codecs or len(set(formats)) != len(formats):
         raise LocalMisuse(f"an offer needs codecs with different payload types, not {[int(number) for number in formats]}")
     connection = local.connection
@@ -554,10 +564,12 @@ def answer(
     # Not with a browser: every Chromium offers noise and would fall silent for it, where nobody asked that of it, and beside a party that
     # takes none, noise would have to be made of what could have been passed on.
     noise = None if is_browser else _comfort_noise(offered.payload_types, codec.clock_rate)
-    ptime = offered.ptime or able.ptime_ms
+    insists = able.insists_on_ptime and (offered.maxptime is None or offered.maxptime >= able.ptime_ms)
+    ptime = max(offered.ptime or 0, able.ptime_ms) if insists else offered.ptime or able.ptime_ms
     # What we say of a codec is ours: RFC 7587 §7.1 declares, it does not negotiate.
     beside = tuple(one for one in (noise, event) if one is not None)
-    formats, attributes = _formats((msgspec.structs.replace(codec, fmtp=our_codec.fmtp),), beside, ptime, ours)
+    longest = ptime if insists else None
+    formats, attributes = _formats((msgspec.structs.replace(codec, fmtp=our_codec.fmtp),), beside, ptime, ours, longest)
     dtls: webrtc.Agreed | None = None
     common: tuple[Attribute, ...] = ()
     is_shaken = isinstance(theirs, webrtc.Peer)
@@ -591,7 +603,18 @@ def answer(
     number = event.number if event else None
     hush = noise.number if noise else None
     audio = _negotiated(
-        offered, remote, ours, codec, codec.number, (number, number), (hush, hush), ptime, mux=is_muxed, srtp=keys, dtls=dtls
+        offered,
+        remote,
+        ours,
+        codec,
+        codec.number,
+        (number, number),
+        (hush, hush),
+        ptime,
+        mux=is_muxed,
+        srtp=keys,
+        dtls=dtls,
+        insists=insists,
     )
     return Answered(description, audio)
 
@@ -675,6 +698,7 @@ def read_answer(offer: SessionDescription, answered: SessionDescription, *, is_p
         mux=theirs.rtcp_mux and ours.rtcp_mux,
         srtp=keys,
         dtls=None if peer is None else webrtc.agreed_by_answer(peer),
+        insists=ours.maxptime is not None,
     )
     if their_event is None or not _is_free(their_event.number, offered):
         return audio
@@ -704,6 +728,7 @@ def _negotiated(
     mux: bool,
     srtp: AgreedKeys | None,
     dtls: webrtc.Agreed | None = None,
+    insists: bool = False,
 ) -> NegotiatedAudio:
     rtcp_port, rtcp_address = (theirs.port, None) if mux else theirs.rtcp_apart
     address = remote.address.partition("/")[0]
@@ -721,7 +746,7 @@ def _negotiated(
         remote_rtcp_port=rtcp_port,
         rtcp_mux=mux,
         direction=direction,
-        asks_ptime=theirs.ptime is not None,
+        asks_ptime=theirs.ptime is not None or insists,
         maxptime_ms=theirs.maxptime,
         srtp=srtp,
         dtls=dtls,

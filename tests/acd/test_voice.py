@@ -23,6 +23,7 @@ from acd.errors import JournalDamaged, NoSuchNumber, PriceRefused
 from acd.journal import read
 from acd.resolve import resolved
 from acd.service import ScreenContext, ScreenPop
+from acd.switch.channel_costs import with_costs
 from acd.switch.phones import _Way
 from load.phones import CallFailed, SyntheticPhone
 from media import control
@@ -421,10 +422,11 @@ async def test_a_change_is_journalled_as_a_change_and_a_restart_writes_no_config
         await service.voice.configure(changed)
     async with running(tmp_path, changed) as service:
         assert "Reconfigured" not in service.voice.describe(TENANT)["core"]["dropped"]
+        told = with_costs(resolved(setup().configuration, time.time()), service.voice._directory, str)
     heard = [event for entry in read(tmp_path / "journal") for event in entry.events]
     anna = changed.configuration.agents[0]
     assert [event for event in heard if isinstance(event, ev.ConfigurationChanged | ev.ConfigurationAltered)] == [
-        ev.ConfigurationChanged(configuration=resolved(setup().configuration, time.time())),
+        ev.ConfigurationChanged(configuration=told),
         ev.ConfigurationAltered(changes=(AgentPut(at=0, value=anna),)),
     ]
 

@@ -144,6 +144,11 @@ class TestContradictions:
             ("numbers", {"number": "12345678901234567890"}, "#/number"),
             ("agents", {"skills": {"support": 11}}, "#/skills/support"),
             ("agents", {"channel_kbits": 64}, "#/channel_kbits"),
+            ("sites", {"degrade": ["opus", "opus"]}, "#/degrade"),
+            ("sites", {"degrade": ["refuse", "opus"]}, "#/degrade"),
+            ("sites", {"degrade": ["smaller"]}, "#/degrade/0"),
+            ("sites", {"upload_kbits": 1000, "degrade_from_kbits": 1001}, "#"),
+            ("trunks", {"degrade_from_kbits": 100}, "#"),
             ("agents", {"trunk": "pbx"}, "#"),
             ("agents", {"reached_at": "0171 1234567"}, "#"),
             ("trunks", {"answer_within_s": 0}, "#/answer_within_s"),
@@ -432,12 +437,22 @@ class TestWhatCarriersAndSitesWant:
             body = {**EXAMPLES["trunks"], "id": "wrong", "registration": {**account, **wrong}}
             assert (await acme.call("POST", "trunks", json=body)).status_code == 422
 
+    async def test_of_full_lines(self, acme: Service) -> None:
+        plan = {"degrade": ["other_leg", "longer_ptime", "refuse"], "degrade_from_kbits": 500, "upload_kbits": 1000}
+        for kind, body in (("sites", {"id": "main"}), ("trunks", EXAMPLES["trunks"])):
+            made = await acme.made(kind, {**body, **plan})
+            assert {name: made[name] for name in plan} == plan
+        configured = acme.voice.setups[ACME].configuration
+        for one in (configured.sites[0], configured.trunks[-1]):
+            assert (one.degrade, one.degrade_from_kbits) == (("other_leg", "longer_ptime", "refuse"), 500)
+
     async def test_of_a_site_and_a_queue(self, acme: Service) -> None:
         site = await acme.made("sites", {"id": "main", "upload_kbits": 1000})
         assert [site[name] for name in ("probe_phones_every_s", "probe_misses", "force_rport")] == [None] * 3
         await acme.made("sites", {"id": "home", "upload_kbits": 1000, "probe_phones_every_s": 0, "probe_misses": 3, "force_rport": True})
         home = next(one for one in acme.voice.setups[ACME].configuration.sites if one.id == "home")
         assert (home.probe_phones_every_s, home.probe_misses, home.force_rport) == (0, 3, True)
+        assert (site["degrade"], site["degrade_from_kbits"], home.degrade) == (["refuse"], None, ("refuse",))
         queue = await acme.made("queues", {"name": "Support", "miss_limits": {"declined": 3}})
         assert queue["miss_limits"] == {"no_answer": 1, "unreachable": 1, "failed": 1, "busy": 0, "declined": 3, "forwarded": 0}
         assert acme.voice.setups[ACME].configuration.queues[0].miss_limits.declined == 3

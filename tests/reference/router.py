@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from acd.core.channel_costs import ChannelCosts
 from acd.core.channel_kinds import CHANNELS
-from acd.core.configuration import Agent, ChannelCapacity, Queue, TenantConfiguration
+from acd.core.configuration import Agent, ChannelCapacity, Queue, Site, TenantConfiguration, Trunk
 from acd.core.state import values as s
 
 RETRY_PAUSE_S, RETRY_AFTER_S = 5.0, 30.0
@@ -96,22 +97,43 @@ class Reference:
 
     def fits(self, person: Agent, channel: str) -> bool:
         """A speech channel is admitted against the upload of the trunk that the phone is behind, else of the agent's site."""
-        line, upload, kbits = self.line_of(person)
-        if channel != "voice" or upload is None:
-            return True
-        known = self.state.lines.get(line)
-        taken = (known.reserved_kbits if known is not None else 0) + self.upload.get(line, 0.0)
-        return taken + kbits <= upload
+        return channel != "voice" or self.takes(person) is not None
 
-    def line_of(self, person: Agent) -> tuple[str, float | None, float]:
-        """Its name, what it has (None: no limit), and what a channel to this phone takes."""
+    def need_not_seek(self, person: Agent, channel: str) -> bool:
+        """It fits without somebody else's being looked for."""
+        return channel != "voice" or self.takes(person, alone=False) is not None
+
+    def takes(self, person: Agent, *, alone: bool = True) -> float | None:
+        """What a channel to the phone takes: as usual, else by the first step of the line's plan that fits; None: nothing does."""
+        name, line, costs, configured = self.line_of(person)
+        if line is None or line.upload_kbits is None:
+            return 0.0
+        known = self.state.lines.get(name)
+        taken = (known.reserved_kbits if known is not None else 0) + self.upload.get(name, 0.0)
+        usual = max(costs.kbits if costs is not None else 0, configured, FLOOR_KBITS)
+        begins = line.upload_kbits if line.degrade_from_kbits is None else line.degrade_from_kbits
+        if taken + usual <= begins:
+            return usual
+        for step in line.degrade:
+            if step == "other_leg" and not alone:
+                return None
+            saved = costs.degraded.get(step) if costs is not None and step in {"longer_ptime", "opus"} else None
+            cheaper = saved.kbits + max(0, configured - FLOOR_KBITS) if saved is not None else usual
+            if cheaper < usual and taken + cheaper <= line.upload_kbits:
+                return cheaper
+        return usual if taken + usual <= line.upload_kbits else None
+
+    def line_of(self, person: Agent) -> tuple[str, Site | Trunk | None, ChannelCosts | None, int]:
+        """Its name, itself, what a channel to this phone is said to cost, and what it does at least."""
         for trunk in self.configuration.trunks:
             if trunk.id == person.trunk:
-                return f"trunk:{trunk.id}", trunk.upload_kbits, max(trunk.channel_kbits, FLOOR_KBITS)
+                return f"trunk:{trunk.id}", trunk, trunk.channel, trunk.channel_kbits
         for site in self.configuration.sites:
             if site.id == person.site:
-                return f"site:{site.id}", site.upload_kbits, max(person.channel_kbits, FLOOR_KBITS)
-        return "", None, 0.0
+                told = [one.channel for one in self.state.agents[person.id].bindings.values() if one.channel is not None]
+                worst = max(told, key=lambda one: one.kbits) if told else None  # the storm's phones have one contact each
+                return f"site:{site.id}", site, worst, person.channel_kbits
+        return "", None, None, 0
 
     # ------------------------------------------------------------------ who could take a contact
 
@@ -208,6 +230,7 @@ class Reference:
         if not free:
             self.wait_for_one(entry, able)
         free = [one for one in free if self.may_be_tried(one, entry, able)]
+        free = [one for one in free if self.need_not_seek(one, entry.channel)] or free
         free.sort(key=lambda one: self.terms(one, entry, queue))
         found: list[str] = []
         for person in free:
@@ -222,8 +245,8 @@ class Reference:
         """Nothing more in this round, and its part of the line."""
         self.given.add(person.id)
         if channel == "voice":
-            line, _, kbits = self.line_of(person)
-            self.upload[line] = self.upload.get(line, 0.0) + kbits
+            name = self.line_of(person)[0]
+            self.upload[name] = self.upload.get(name, 0.0) + (self.takes(person) or 0.0)
 
     def wait_for_one(self, entry: s.Entry, able: list[Agent]) -> None:
         """Nobody is free, not even one who has not taken it: of those whom work of other channels keeps from it, the one with least to do

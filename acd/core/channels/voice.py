@@ -73,7 +73,8 @@ class Voice:
         call = _call(x, contact)
         leg = x.next_leg(call)
         device.begin_leg(x, call, leg, agent, offer.id)
-        x.reserve(leg, device.channel(x, agent))
+        verdict = device.channel(x, agent)
+        x.reserve(leg, verdict)
         x.do(
             PopScreen(
                 agent=agent.id,
@@ -85,7 +86,7 @@ class Voice:
                 waited_s=waited_s,
             )
         )
-        device.ring(x, call, leg, agent, shown=call.calling, shown_name=call.calling_name, offer=offer.id, queue=offer.queue)
+        device.ring(x, call, leg, agent, verdict, shown=call.calling, shown_name=call.calling_name, offer=offer.id, queue=offer.queue)
 
     def reserved(self, x: Step, contact: s.Contact, offer: s.Offer, agents: Sequence[AgentId]) -> None:
         """Who picks up has it."""

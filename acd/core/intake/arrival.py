@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from acd.core.channel_costs import ChannelCosts
 from acd.core.channel_kinds import CHANNELS
 from acd.core.configuration import Agent, ToAgent
-from acd.core.effects import RefuseCaller
+from acd.core.effects import RefuseCaller, ShapeChannel
 from acd.core.events import CallOffered, Direction, LegInitiated, WorkReserved
 from acd.core.ids import VOICE, AgentId
 from acd.core.inputs import CallArrived, UnknownAddress
@@ -111,7 +112,7 @@ def _colleague(x: Step, fact: CallArrived) -> AgentId | None:
 def _let_emergency_pass(x: Step, call: s.Call, fact: CallArrived, dialler: Agent | None) -> None:
     """110 and 112: the channel is written down whatever it does to the ledger, and another call of the agent is no obstacle."""
     if dialler is not None:
-        x.reserve(fact.leg, admission.at_site(x.state, x.fold.index.sites, device.phone_of(x, dialler), fact.channel_kbits))
+        x.reserve(fact.leg, admission.at_site(x.state, x.fold.index, device.phone_of(x, dialler), _costs(fact), whatever=True))
         agent = x.state.agents[dialler.id]
         end_wrap_up(x, agent)
         if not calls_at(agent):
@@ -124,17 +125,26 @@ def _admitted(x: Step, call: s.Call, fact: CallArrived, phone: Agent | None) -> 
     verdict: admission.Verdict | None = None
     trunk = x.fold.index.trunks.get(fact.trunk) if fact.trunk is not None else None
     if trunk is not None:
-        verdict = admission.on_trunk(x.state, trunk, fact.channel_kbits)
+        verdict = admission.on_trunk(x.state, x.fold.index, trunk, _costs(fact))
     elif phone is not None:
-        verdict = admission.at_site(x.state, x.fold.index.sites, phone, fact.channel_kbits)
+        verdict = admission.at_site(x.state, x.fold.index, phone, _costs(fact))
     if verdict is None:
         return True
     if verdict.fits:
         x.reserve(fact.leg, verdict)
+        if verdict.step is not None:
+            x.do(ShapeChannel(leg=fact.leg, step=verdict.step))
         return True
     reach.refuse_channel(x, call, fact.leg, verdict)
     clear_call(x, call, "no_bandwidth", refuse=verdict.reason)
     return False
+
+
+def _costs(fact: CallArrived) -> ChannelCosts | None:
+    """Of the channel as offered; None: an older program did not say."""
+    if fact.channel is not None or fact.channel_kbits is None:
+        return fact.channel
+    return ChannelCosts(kbits=fact.channel_kbits)
 
 
 def _may_dial(x: Step, call: s.Call, dialler: Agent, *, outside: bool) -> bool:

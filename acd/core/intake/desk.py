@@ -120,8 +120,8 @@ def dial(x: Step, command: inp.Dial) -> None:
     why = _reason_not_to_ring(x, agent, configured, command, inside=inside)
     if why is not None:
         raise IllegalTransition(f"agent {agent.id}", agent.state, "Dial", why)
-    verdict = device.channel(x, configured)
-    if verdict is not None and not verdict.fits and command.number not in admission.EMERGENCY:
+    verdict = device.channel(x, configured, whatever=command.number in admission.EMERGENCY)
+    if verdict is not None and not verdict.fits:
         raise IllegalTransition(f"agent {agent.id}", agent.state, "Dial", verdict.reason)
     end_wrap_up(x, agent)
     x.emit(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from acd.core import inputs as inp
 from acd.core.channels import voice
 from acd.core.configuration import Target, ToAgent, ToOutside
 from acd.core.effects import AnswerReferrer, ReleaseLeg
 from acd.core.errors import IllegalTransition
 from acd.core.events import (
+    ChannelAdjusted,
     CreditLimited,
     LegAlerted,
     LegAnsweredLate,
@@ -22,10 +25,10 @@ from acd.core.events import (
 from acd.core.intake import desk
 from acd.core.machines import call as calls
 from acd.core.machines import leg as legs
-from acd.core.state import limits
+from acd.core.state import bandwidth, limits
 from acd.core.state import values as s
-from acd.core.steps import audio, consultation, conversation, keys, lost_page, reach, recording, referral, supervision, treatment
-from acd.core.steps.clearing import clear_call, end_leg, told_of_end
+from acd.core.steps import audio, consultation, conversation, device, keys, lost_page, reach, recording, referral, supervision, treatment
+from acd.core.steps.clearing import clear_call, end_leg, lines_of, told_of_end
 from acd.core.steps.step import Step
 
 
@@ -94,6 +97,44 @@ def protection_agreed(x: Step, fact: inp.ProtectionAgreed) -> None:
         x.drop(fact)
     elif (leg.audio, leg.suite, leg.signalling) != (fact.audio, fact.suite, fact.signalling):
         x.emit(LegProtected(leg=leg.id, call=leg.call, audio=fact.audio, suite=fact.suite, signalling=fact.signalling))
+
+
+def leg_shaped(x: Step, fact: inp.LegShaped) -> None:
+    """The ledger holds what is on the line: a correction is no new channel, and is not refused."""
+    leg = x.state.legs.get(fact.leg)
+    counted = [line for line in lines_of(leg) if leg.id in _channels(x, line)] if leg is not None else []
+    if leg is None or not counted:
+        x.drop(fact)
+        return
+    for line in counted:
+        ledger = x.state.lines[line]
+        reckoned = bandwidth.degraded_kbits if leg.id in ledger.degraded else bandwidth.usual_kbits
+        kbits, before = reckoned(fact.cost.kbits, _configured_kbits(x, leg)), ledger.channels[leg.id]
+        if kbits != before:
+            x.emit(
+                ChannelAdjusted(
+                    leg=leg.id,
+                    line=line,
+                    kbits=kbits,
+                    reserved_kbits=ledger.reserved_kbits + kbits - before,
+                    upload_kbits=bandwidth.upload_of(x.state.configuration, line) or 0,
+                    shape=fact.cost.shape,
+                )
+            )
+
+
+def _channels(x: Step, line: str) -> Collection[str]:
+    ledger = x.state.lines.get(line)
+    return ledger.channels if ledger is not None else ()
+
+
+def _configured_kbits(x: Step, leg: s.Leg) -> int:
+    """Below which a channel on the leg's line is not reckoned."""
+    if leg.site is None and leg.trunk is not None:
+        trunk = x.fold.index.trunks.get(leg.trunk)
+        return trunk.channel_kbits if trunk is not None else 0
+    agent = x.fold.index.agents.get(leg.agent) if leg.agent is not None else None
+    return device.phone_of(x, agent).channel_kbits if agent is not None else 0
 
 
 def leg_failed(x: Step, fact: inp.LegFailed) -> None:

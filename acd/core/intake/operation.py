@@ -163,6 +163,7 @@ def device_registered(x: Step, fact: inp.DeviceRegistered) -> None:
             flow=fact.flow,
             user_agent=fact.user_agent,
             is_page=fact.is_page,
+            channel=fact.channel,
         ),
     )
 

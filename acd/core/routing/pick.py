@@ -17,12 +17,14 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from acd.core.channel_costs import Saving
 from acd.core.channel_kinds import CHANNELS
 from acd.core.configuration import Queue
 from acd.core.events import Candidate, Decision, TechnicallyNotReady
 from acd.core.ids import VOICE, AgentId, EntryId, QueueId
 from acd.core.routing.rosters import Roster, Rosters
 from acd.core.state import values as s
+from acd.core.state.bandwidth import Way, Ways
 from acd.core.state.fold import Fold
 from acd.core.state.fold.kit import CATEGORIES, FREE, RETRY_AFTER_S, RETRY_PAUSE_S
 from acd.core.state.line import Line, line_of
@@ -71,8 +73,8 @@ class _Round:
         """Who of a line was not looked at yet, as a heap by how much there is to do."""
         self.mixed = len(fold.buckets) > 1 and len({line.channel for line in fold.buckets}) > 1
         lines = fold.state.lines
-        self._left = {line: upload - (lines[line].reserved_kbits if line in lines else 0) for line, upload in fold.index.limits.items()}
-        self._scarce = any(self._left[line] < kbits for line, kbits in fold.index.widest.items())
+        self._taken = {line: lines[line].reserved_kbits if line in lines else 0 for line in fold.index.limits}
+        self._scarce = any(self._is_scarce(line) for line in fold.index.widest)
 
     def not_given(self, agents: list[AgentId]) -> list[AgentId]:
         return [one for one in agents if one not in self.agents] if self.agents else agents
@@ -117,21 +119,40 @@ class _Round:
             and (not CHANNELS[channel].needs_phone or self._fold.not_rung(known) is None)
         )
 
+    def _is_scarce(self, line: str) -> bool:
+        """Not every channel on it can be as usual."""
+        usual = self._index.lines[line].usual_kbits
+        return usual is not None and self._taken[line] + self._index.widest[line] > usual
+
     def with_bandwidth(self, agents: list[AgentId], channel: str) -> list[AgentId]:
         """Those to whose phones a speech channel still fits, where one is needed."""
         return [one for one in agents if self.has_bandwidth(one, channel)] if self._scarce else agents
 
     def has_bandwidth(self, agent: AgentId, channel: str) -> bool:
         takes = self._index.channel_of.get(agent) if channel == VOICE else None
-        return takes is None or self._left[takes[0]] >= takes[1]
+        return takes is None or takes[1].last(self._index.lines[takes[0]], self._taken[takes[0]]) is not None
 
-    def give(self, agent: AgentId, channel: str) -> None:
+    def before_others(self, agents: list[AgentId], channel: str) -> list[AgentId]:
+        """Of those to whose phones a channel fits: all whose line need not look for somebody else first; where there are none, all."""
+        if not self._scarce or channel != VOICE:
+            return agents
+        found = [one for one in agents if (takes := self._index.channel_of.get(one)) is None or self._first(*takes) is not None]
+        return found or agents
+
+    def _first(self, line: str, channel: Ways) -> Way | None:
+        return channel.first(self._index.lines[line], self._taken[line])
+
+    def give(self, agent: AgentId, channel: str) -> Saving | None:
+        """Returns: how the channel to its phone is made cheaper; None: it is as usual."""
         self.agents.add(agent)
         takes = self._index.channel_of.get(agent) if channel == VOICE else None
-        if takes is not None:
-            line = takes[0]
-            self._left[line] -= takes[1]
-            self._scarce = self._scarce or self._left[line] < self._index.widest[line]
+        if takes is None:
+            return None
+        line, ways = takes
+        way = ways.last(self._index.lines[line], self._taken[line]) or ways.usual
+        self._taken[line] += way.kbits
+        self._scarce = self._scarce or self._is_scarce(line)
+        return way.step
 
 
 def pick(rosters: Rosters, now: float) -> list[Assignment]:
@@ -221,7 +242,10 @@ def _decide(fold: Fold, queue: Queue, entry: s.Entry, roster: Roster, choice: _C
         personal = None
     if personal is not None:
         ranked = sorted(ranked, key=lambda one: one != personal)
-    chosen, ranked, crowded = _give(ranked, entry.channel, given, together=strategy.order == "together")
+    carried = given.before_others(ranked, entry.channel)
+    crowded, ranked = set(ranked).difference(carried), carried
+    chosen, ranked, degraded, left_out = _give(ranked, entry.channel, given, together=strategy.order == "together")
+    crowded |= left_out
     ahead, ahead_count = _ahead(fold, entry, given.places)
     candidates, term_names = _candidates(fold, queue, roster, ranked[:FULL_CANDIDATES]), roster.term_names
     if personal is not None:
@@ -241,25 +265,31 @@ def _decide(fold: Fold, queue: Queue, entry: s.Entry, roster: Roster, choice: _C
         tie_break="agent",
         chosen=tuple(chosen),
         technical=_technical(fold, roster),
+        degraded=degraded,
     )
     return Assignment(entry.id, tuple(chosen), decision)
 
 
-def _give(ranked: list[AgentId], channel: str, given: _Round, *, together: bool) -> tuple[list[AgentId], list[AgentId], set[AgentId]]:
+_Degraded = dict[Saving, tuple[AgentId, ...]]
+
+
+def _give(
+    ranked: list[AgentId], channel: str, given: _Round, *, together: bool
+) -> tuple[list[AgentId], list[AgentId], _Degraded, set[AgentId]]:
     """The best one, or all who ring together.
 
-    Returns: who was chosen, who could have been, and who was left out for want of bandwidth.
+    Returns: who was chosen, who could have been, who of those chosen has no channel as usual, and who was left out for want of bandwidth.
     """
-    if not together:
-        given.give(ranked[0], channel)
-        return ranked[:1], ranked, set()
     chosen: list[AgentId] = []
-    for agent in ranked:
+    degraded: _Degraded = {}
+    for agent in ranked if together else ranked[:1]:
         # Each phone that rings has a channel reserved, so a small line rings as many as it can carry.
-        if given.has_bandwidth(agent, channel):
-            given.give(agent, channel)
+        if not together or given.has_bandwidth(agent, channel):
+            step = given.give(agent, channel)
             chosen.append(agent)
-    return chosen, chosen, set(ranked).difference(chosen)
+            if step is not None:
+                degraded[step] = (*degraded.get(step, ()), agent)
+    return chosen, chosen if together else ranked, degraded, set(ranked).difference(chosen) if together else set()
 
 
 def _removed_in(roster: Roster, choice: _Choice, crowded: set[AgentId]) -> dict[str, tuple[AgentId, ...]]:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from acd.core.channel_costs import ChannelCosts, dearest
 from acd.core.channel_kinds import CHANNELS
 from acd.core.configuration import Agent, ChannelCapacity, Menu, Number, Queue, Schedule, TenantConfiguration, Trunk
 from acd.core.configuration_changes import Collection
 from acd.core.ids import AgentId, MenuId, QueueId, ScheduleId, SiteId, TrunkId
 from acd.core.state import capacity, skills
 from acd.core.state import values as s
-from acd.core.state.bandwidth import FLOOR_KBITS, site_line, trunk_line
+from acd.core.state.bandwidth import Limits, Ways, limits_of, site_line, trunk_line, ways
 from acd.core.state.line import Line
 
 _FITNESS = ("skills", "mode", "languages")
 """What decides who could take what."""
+_OF_THE_LINE = ("upload_kbits", "channel_kbits", "channel", "degrade", "degrade_from_kbits")
 _Asks = tuple[QueueId, int, str | None, tuple[tuple[str, int], ...] | None, str | None]
 """A line, with the mode that its channel is not for in place of the channel."""
 
@@ -40,9 +42,13 @@ class Index:
         self.behind: dict[TrunkId, list[AgentId]] = {}
         """Who is reached at a phone behind a trunk."""
         self._behind: dict[AgentId, TrunkId] = {}
+        self.lines: dict[str, Limits] = {}
+        """What each site's and trunk's line has, and how it saves."""
+        self.costs: dict[AgentId, ChannelCosts] = {}
+        """What a channel to an agent's own phone costs, where its contacts were told with it."""
         self.limits: dict[str, int] = {}
         """Upload of the lines that agents' phones are on, where it is limited."""
-        self.channel_of: dict[AgentId, tuple[str, int]] = {}
+        self.channel_of: dict[AgentId, tuple[str, Ways]] = {}
         """Such a line, and what a channel to the agent takes of it."""
         self.widest: dict[str, int] = {}
         """What the widest of the channels on such a line takes."""
@@ -69,6 +75,9 @@ class Index:
         self.sites = {one.id: one.upload_kbits for one in configuration.sites}
         self.trunks = {one.id: one for one in configuration.trunks}
         self.outbound_trunks = _outbound(configuration)
+        self._limit(configuration)
+        for known in state.agents.values():
+            self._cost(known)
         for agent in configuration.agents:
             self._place(agent)
         self.reasons = frozenset(one.code for one in configuration.reasons)
@@ -136,6 +145,29 @@ class Index:
                 self._place(self.agents[one])
         return moved
 
+    def _limit(self, configuration: TenantConfiguration) -> None:
+        self.lines = {site_line(one.id): limits_of(one) for one in configuration.sites}
+        self.lines.update({trunk_line(one.id): limits_of(one) for one in configuration.trunks})
+
+    def _cost(self, owner: s.Agent) -> bool:
+        """Returns: whether a channel to its phone costs something else than before."""
+        costs = dearest([one.channel for one in owner.bindings.values() if one.channel is not None])
+        if costs == self.costs.get(owner.id):
+            return False
+        if costs is None:
+            del self.costs[owner.id]
+        else:
+            self.costs[owner.id] = costs
+        return True
+
+    def bound_otherwise(self, owner: s.Agent) -> None:
+        """Contacts of this agent's device came or went."""
+        if self._cost(owner):
+            user = self.agents.get(self.user_of(owner.id))
+            if user is not None:
+                self._displace(user)
+                self._place(user)
+
     def _place(self, agent: Agent) -> None:
         phone = self.phone_of(agent)
         if phone is None:
@@ -146,17 +178,19 @@ class Index:
                 return
             self.behind.setdefault(trunk.id, []).append(agent.id)
             self._behind[agent.id] = trunk.id
-            line, upload, kbits = trunk_line(trunk.id), trunk.upload_kbits, trunk.channel_kbits
+            line, costs, kbits = trunk_line(trunk.id), trunk.channel, trunk.channel_kbits
         elif phone.site is not None and phone.site in self.sites:
-            line, upload, kbits = site_line(phone.site), self.sites[phone.site], phone.channel_kbits
+            line, costs, kbits = site_line(phone.site), self.costs.get(phone.id), phone.channel_kbits
         else:
             return
-        if upload is not None:
-            channel = max(kbits, FLOOR_KBITS)
-            self.limits[line] = upload
+        limits = self.lines[line]
+        if limits.upload_kbits is not None:
+            channel = ways(costs, kbits, limits.plan)
+            usual = channel.usual.kbits
+            self.limits[line] = limits.upload_kbits
             self.channel_of[agent.id] = (line, channel)
-            self.widest[line] = max(channel, self.widest.get(line, 0))
-            self._channels.setdefault(line, {})[agent.id] = channel
+            self.widest[line] = max(usual, self.widest.get(line, 0))
+            self._channels.setdefault(line, {})[agent.id] = usual
 
     def _displace(self, agent: Agent) -> None:
         """What `_place` entered is taken out."""
@@ -165,14 +199,15 @@ class Index:
             self.behind[behind].remove(agent.id)
             if not self.behind[behind]:
                 del self.behind[behind]
-        line, channel = self.channel_of.pop(agent.id, (None, 0))
-        if line is None:
+        found = self.channel_of.pop(agent.id, None)
+        if found is None:
             return
+        line, channel = found
         others = self._channels[line]
         del others[agent.id]
         if not others:
             del self._channels[line], self.limits[line], self.widest[line]
-        elif channel == self.widest[line]:
+        elif channel.usual.kbits == self.widest[line]:
             self.widest[line] = max(others.values())
 
     def alter(self, configuration: TenantConfiguration, changed: dict[Collection, dict[Any, Any]]) -> list[AgentId]:
@@ -210,6 +245,8 @@ class Index:
         if changed["trunks"]:
             self.trunks = {one.id: one for one in configuration.trunks}
             self.outbound_trunks = _outbound(configuration)
+        if changed["sites"] or changed["trunks"]:
+            self._limit(configuration)
         if changed["reasons"]:
             self.reasons = frozenset(one.code for one in configuration.reasons)
         self.language = configuration.language
@@ -226,11 +263,13 @@ class Index:
 
     def _whose_line_changed(self, changed: dict[Collection, dict[Any, Any]]) -> list[AgentId]:
         """Agents on sites and behind trunks that are limited otherwise than before."""
-        sites = {one for one, new in changed["sites"].items() if self.sites.get(one) != (new.upload_kbits if new is not None else None)}
+        sites = {
+            one for one, new in changed["sites"].items() if self.lines.get(site_line(one)) != (limits_of(new) if new is not None else None)
+        }
         trunks = {
             one
             for one, new in changed["trunks"].items()
-            if (old := self.trunks.get(one)) is None or new is None or _differ(old, new, ("upload_kbits", "channel_kbits"))
+            if (old := self.trunks.get(one)) is None or new is None or _differ(old, new, _OF_THE_LINE)
         }
         if not sites and not trunks:
             return []

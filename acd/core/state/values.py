@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
+from acd.core.channel_costs import ChannelCosts, Saving
 from acd.core.configuration import SkillRequirement, TenantConfiguration
 from acd.core.events import Direction, LegRole, MissReason, Purpose
 from acd.core.ids import (
@@ -310,6 +311,8 @@ class Binding(_Part, kw_only=True):
     is_page: bool = False
     answered_at: float | None = None
     """When the code of a page has answered a question last."""
+    channel: ChannelCosts | None = None
+    """What a channel to it costs at worst."""
 
 
 class PageLine(_Part, kw_only=True):
@@ -361,6 +364,10 @@ class Line(_Part, kw_only=True):
 
     reserved_kbits: int = 0
     channels: dict[LegId, int] = {}
+    shapes: dict[LegId, str] = {}
+    """What each is made of, for people."""
+    degraded: dict[LegId, Saving] = {}
+    """Those that are not as usual, and by which step of the plan."""
 
 
 class Trunk(_Part, kw_only=True):

@@ -45,7 +45,7 @@ def clear_leg(
         else:
             x.do(ReleaseLeg(leg=leg.id, cause=cause, q850=q850))
     x.emit(LegCleared(leg=leg.id, cause=cause, status=status, by=by, detail=detail, q850=q850))
-    for line in _lines_of(leg):
+    for line in lines_of(leg):
         ledger = x.state.lines.get(line)
         if ledger is not None and leg.id in ledger.channels:
             x.emit(ChannelReleased(leg=leg.id, line=line, kbits=ledger.channels[leg.id]))
@@ -59,7 +59,8 @@ def end_dialog(x: Step, leg: s.Leg, cause: str) -> None:
     x.do(EndDialog(leg=leg.id, dialog=leg.dialog, cause=cause, trunk=leg.trunk, waits=waits))
 
 
-def _lines_of(leg: s.Leg) -> tuple[str, ...]:
+def lines_of(leg: s.Leg) -> tuple[str, ...]:
+    """The line that its channel is counted on, if any."""
     if leg.site is not None:
         return (site_line(leg.site),)
     return (trunk_line(leg.trunk),) if leg.trunk is not None else ()

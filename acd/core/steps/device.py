@@ -18,9 +18,9 @@ def phone_of(x: Step, agent: Agent) -> Agent:
     return x.fold.index.phone_of(agent) or agent
 
 
-def channel(x: Step, agent: Agent) -> admission.Verdict | None:
-    """What the ledger says to a channel to this agent's phone."""
-    return admission.to_agent(x.state, x.fold.index.sites, x.fold.index.trunks, phone_of(x, agent))
+def channel(x: Step, agent: Agent, *, whatever: bool = False) -> admission.Verdict | None:
+    """What the ledger says to a channel to this agent's phone; `whatever`: the agent dials for help by it."""
+    return admission.to_agent(x.state, x.fold.index, phone_of(x, agent), whatever=whatever)
 
 
 def begin_leg(
@@ -57,6 +57,7 @@ def ring(
     call: s.Call,
     leg: LegId,
     agent: Agent,
+    verdict: admission.Verdict | None,
     *,
     shown: str | None,
     shown_name: str | None,
@@ -64,7 +65,7 @@ def ring(
     queue: QueueId | None = None,
     auto_answer: bool = False,
 ) -> None:
-    """Have it rung; `shown` is the number on its display.
+    """Have it rung; `shown` is the number on its display, `verdict` what the ledger said to its channel.
 
     Args:
         auto_answer: it answers by itself, whether that is usual for the agent or not.
@@ -85,5 +86,7 @@ def ring(
             trunk=phone.trunk,
             number=phone.number_behind_trunk,
             at=phone.id if phone is not agent else None,
+            kbits=verdict.kbits if verdict is not None else None,
+            step=verdict.step if verdict is not None else None,
         )
     )

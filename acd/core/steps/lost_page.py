@@ -114,7 +114,9 @@ def take_back(x: Step, call: s.Call, leg: s.Leg) -> None:
         )
     )
     shown = call.called if leg.id == call.party else call.calling
-    device.ring(x, call, new, configured, shown=shown, shown_name=call.calling_name, queue=contact.queue, auto_answer=True)
+    # Reckoned beside the old leg, which has its channel still: where both do not fit, the phone is rung as the line's plan has it.
+    verdict = device.channel(x, configured)
+    device.ring(x, call, new, configured, verdict, shown=shown, shown_name=call.calling_name, queue=contact.queue, auto_answer=True)
 
 
 def taken_back(x: Step, call: s.Call, new: s.Leg, dialog: str | None) -> None:

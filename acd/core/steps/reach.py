@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from acd.core.configuration import Agent, Forwarding, Target, ToAgent
+from acd.core.configuration import Agent, Forwarding, Target, ToAgent, Trunk
 from acd.core.effects import OriginateToOutside, PassEarlyMedia, PopScreen, RingCaller
 from acd.core.events import CallForwarded, ChannelRefused, EarlyMediaPassed, ForwardLoopFound, ForwardReason, LegInitiated, WorkReserved
 from acd.core.ids import VOICE, AgentId, LegId, TrunkId
@@ -65,7 +65,7 @@ def ring_device(
             agent=agent.id, contact=call.id, offer=None, queue=None, calling=shown, called=call.called, waited_s=x.now - call.began_at
         )
     )
-    device.ring(x, call, leg, agent, shown=shown, shown_name=None if kind == "outbound" else call.calling_name)
+    device.ring(x, call, leg, agent, verdict, shown=shown, shown_name=None if kind == "outbound" else call.calling_name)
 
 
 def refuse_channel(x: Step, call: s.Call, leg: LegId, verdict: admission.Verdict) -> None:
@@ -79,6 +79,7 @@ def refuse_channel(x: Step, call: s.Call, leg: LegId, verdict: admission.Verdict
             reserved_kbits=verdict.reserved_kbits,
             upload_kbits=verdict.upload_kbits or 0,
             reason=verdict.reason,
+            shape=verdict.shape,
         )
     )
 
@@ -141,17 +142,10 @@ def own_target(x: Step, number: str) -> Target | None:
 def call_outside(x: Step, call: s.Call, after: str | None = None) -> None:
     """Try the next trunk for the number the call is to reach; none left: tell the party `after`, the last trunk's cause."""
     number = call.forward.number if call.forward is not None else call.called
-    refused: admission.Verdict | None = None
-    for trunk in x.fold.index.outbound_trunks:
-        known = x.state.trunks.get(trunk.id)
-        if trunk.id in call.trunks_tried or (known is not None and not known.up):
-            continue
-        verdict = admission.on_trunk(x.state, trunk)
+    found, refused = _trunk_for(x, call, number)
+    if found is not None:
+        trunk, verdict = found
         leg = x.next_leg(call)
-        if not verdict.fits and number not in admission.EMERGENCY:
-            refuse_channel(x, call, leg, verdict)
-            refused = verdict
-            continue
         forwarded = _is_forwarded(call)
         by = (call.forward.supervisor or call.forward.by) if call.forward is not None and forwarded else None
         x.emit(
@@ -175,6 +169,8 @@ def call_outside(x: Step, call: s.Call, after: str | None = None) -> None:
                 caller_id=_caller_id(x, call),
                 on_account_of=on_account_of(call),
                 forwarded_from=call.calling if forwarded else None,
+                kbits=verdict.kbits,
+                step=verdict.step,
             )
         )
         return
@@ -184,6 +180,31 @@ def call_outside(x: Step, call: s.Call, after: str | None = None) -> None:
         cause = after or ("no_bandwidth" if refused is not None else "unreachable")
         # What has no price because it is no number of the public's is an extension that nobody here has.
         turn_away(x, call, "not_found" if cause == "price_refused" and _is_of_the_own_plan(number) else cause)
+
+
+def _trunk_for(x: Step, call: s.Call, number: str) -> tuple[tuple[Trunk, admission.Verdict] | None, admission.Verdict | None]:
+    """The first trunk in order that carries one more channel. One whose plan looks for another first is taken where there is no other;
+    for help every trunk has room.
+
+    Returns: it, with how; and what the last trunk said that refused one.
+    """
+    index, waits = x.fold.index, None
+    refused: admission.Verdict | None = None
+    for trunk in index.outbound_trunks:
+        known = x.state.trunks.get(trunk.id)
+        if trunk.id in call.trunks_tried or (known is not None and not known.up):
+            continue
+        is_for_help = number in admission.EMERGENCY
+        verdict = admission.on_trunk(x.state, index, trunk, trunk.channel, alone=False, whatever=is_for_help)
+        if verdict.fits:
+            return (trunk, verdict), refused
+        verdict = admission.on_trunk(x.state, index, trunk, trunk.channel)
+        if not verdict.fits:
+            refuse_channel(x, call, x.next_leg(call), verdict)
+            refused = verdict
+        elif waits is None:
+            waits = trunk, verdict
+    return waits, refused
 
 
 _SERVICE = re.compile(r"11[025]|116[0-9]{3}|118[0-9]{2,3}")

@@ -183,5 +183,7 @@ class Step:
                 kbits=verdict.kbits,
                 reserved_kbits=verdict.reserved_kbits + verdict.kbits,
                 upload_kbits=upload if upload is not None else 0,
+                shape=verdict.shape,
+                step=verdict.step,
             )
         )

@@ -72,7 +72,7 @@ def begin(x: Step, call: s.Call, supervisor: AgentId, supervised: AgentId, mode:
             waited_s=x.now - call.began_at,
         )
     )
-    device.ring(x, call, leg, configured, shown=call.calling, shown_name=call.calling_name)
+    device.ring(x, call, leg, configured, verdict, shown=call.calling, shown_name=call.calling_name)
 
 
 def _reason_not_to_ring(x: Step, person: s.Agent) -> str | None:

@@ -130,6 +130,13 @@ class Ledger:
                 assert (event.leg, event.line) not in self.channels
                 assert event.upload_kbits == 0 or event.reserved_kbits <= event.upload_kbits
                 self.channels[event.leg, event.line] = event.kbits
+                assert event.reserved_kbits == self.reserved(event.line)
+                self.outcomes[f"channels by {event.step}"] += 1
+            case ev.ChannelAdjusted():
+                assert self.channels[event.leg, event.line] != event.kbits
+                self.channels[event.leg, event.line] = event.kbits
+                assert event.reserved_kbits == self.reserved(event.line)
+                self.outcomes["channels adjusted"] += 1
             case ev.ChannelReleased():
                 assert self.channels.pop((event.leg, event.line)) == event.kbits
             case ev.RecordingBegan():
@@ -152,6 +159,10 @@ class Ledger:
             person = next(one for one in self.configuration.agents if one.id == agent)
             works = [channel_of(one) for one in self.works.get(agent, ())]
             assert has_room(self.configuration, person, channel, works), f"{agent} is offered a {channel} beside {works}"
+
+    def reserved(self, line: str) -> int:
+        """Of a line, by the events."""
+        return sum(kbits for (_, of), kbits in self.channels.items() if of == line)
 
     def has_queue(self, queue: str) -> bool:
         """Whether it is configured."""

@@ -21,6 +21,7 @@ import msgspec
 from acd.core import channel_kinds
 from acd.core import events as ev
 from acd.core import inputs as inp
+from acd.core.channel_costs import ChannelCosts, Cost, Step
 from acd.core.configuration import (
     ChannelCapacity,
     Forwarding,
@@ -68,6 +69,20 @@ from tests.words import same_when_read
 CHANNELS = tuple(channel for channel in channel_kinds.CHANNELS if channel != VOICE)
 """Those that are no calls."""
 LANGUAGES = (("de",), ("de",), ("de", "en"), ("en-GB",), ("fr", "de-AT"))
+PLANS: tuple[tuple[Step, ...], ...] = (
+    ("refuse",),
+    ("longer_ptime", "refuse"),
+    ("opus", "longer_ptime"),
+    ("other_leg", "longer_ptime", "opus", "refuse"),
+    ("longer_ptime", "other_leg", "opus"),
+)
+COSTS: tuple[ChannelCosts | None, ...] = (
+    None,
+    ChannelCosts(kbits=100),
+    ChannelCosts(kbits=100, degraded={"longer_ptime": Cost(kbits=84), "opus": Cost(kbits=67)}),
+    ChannelCosts(kbits=116, shape="PCMA 20 ms IPv6 SRTP GCM", degraded={"longer_ptime": Cost(kbits=92)}),
+    ChannelCosts(kbits=107, degraded={"opus": Cost(kbits=74)}),
+)
 CAPACITIES: tuple[tuple[ChannelCapacity, ...], ...] = (
     (),
     (ChannelCapacity(channel="voice", at_once=1, not_during=("message", "chat", "callback")),),
@@ -182,11 +197,13 @@ def configuration(rng: random.Random, version: int = 0) -> TenantConfiguration:
         menus=(menu,),
         numbers=tuple(Number(number=str(600 + n), target=target) for n, target in enumerate(targets)),
         schedules=(Schedule(id="hours", openings=tuple(Opening(weekday=day, opens=480, closes=1080) for day in range(7))),),
-        sites=(Site(id="main", upload_kbits=500),),
+        sites=(Site(id="main", upload_kbits=500, degrade=PLANS[version % len(PLANS)], degrade_from_kbits=(None, 300)[version % 2]),),
         capacity=CAPACITIES[version % len(CAPACITIES)],
         trunks=(
-            Trunk(id="pbx", name="PBX", upload_kbits=3000),
-            Trunk(id="own", name="Own", order=1, upload_kbits=200, internal=version % 2 == 0),
+            Trunk(id="pbx", name="PBX", upload_kbits=3000, degrade=PLANS[version % len(PLANS)], channel=COSTS[version % len(COSTS)]),
+            Trunk(
+                id="own", name="Own", order=1, upload_kbits=200, internal=version % 2 == 0, degrade=("other_leg", "opus"), channel=COSTS[-1]
+            ),
             Trunk(id="in", name="In", outbound=False),
         ),
     )
@@ -238,7 +255,7 @@ def _otherwise(rng: random.Random, made: TenantConfiguration) -> dict[str, Any]:
             lambda: {"queues": (*(one for one in queues if one.id != "extra"),), "numbers": made.numbers[:5]},
             lambda: {"queues": (*queues, Queue(id="extra", name="Extra"))},
             lambda: {"queues": tuple(reversed(queues))},
-            lambda: {"sites": (Site(id="main", upload_kbits=rng.choice((300, 500, 5000))),)},
+            lambda: {"sites": (Site(id="main", upload_kbits=rng.choice((300, 500, 5000)), degrade=rng.choice(PLANS)),)},
             lambda: {"trunks": tuple(replace(one, upload_kbits=rng.choice((None, 200, 3000))) for one in made.trunks)},
             lambda: {"trunks": tuple(one for one in made.trunks if one.id != "own")},
             lambda: {"trunks": tuple({one.id: one for one in (*made.trunks, Trunk(id="own", name="Own", order=1))}.values())},
@@ -260,6 +277,8 @@ class Storm(Shell):
         self.most_calls = (60, 12, 25)[seed % 3]
         self.ledger = Ledger()
         self.old_legs: list[str] = ["never"]
+        self.shapes = random.Random(f"shapes {seed}")
+        """Draws what channels cost, beside everything else."""
         self.refused = 0
         self.inputs = 0
         self.mixed = 0.2
@@ -438,7 +457,15 @@ class Storm(Shell):
         self.give(inp.ServiceStarted())
         self.configure()
         for one in self.engine.state.configuration.agents:
-            self.give(inp.DeviceRegistered(agent=one.id, contact=f"sip:{one.id}", expires_at=self.now + 3600, is_page=self.is_page(one.id)))
+            self.give(
+                inp.DeviceRegistered(
+                    agent=one.id,
+                    contact=f"sip:{one.id}",
+                    expires_at=self.now + 3600,
+                    is_page=self.is_page(one.id),
+                    channel=self.costs(),
+                )
+            )
             self.give(inp.LogOn(agent=one.id, ready=self.rng.random() < 0.8))
 
     def configure(self) -> None:
@@ -495,10 +522,10 @@ class Storm(Shell):
         if self.rng.random() < 0.9:
             trunk = self.rng.choice(("pbx", "own", "in"))
             called = str(600 + self.rng.choice((0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 6, 7, 8, 9, 10, 11)))
-            one = inp.CallArrived(call=name, leg=f"{name}-in", trunk=trunk, calling="+49171", called=called)
+            one = inp.CallArrived(call=name, leg=f"{name}-in", trunk=trunk, calling="+49171", called=called, channel=self.costs())
         else:
             called = self.rng.choice((str(600 + self.rng.randint(0, 10)), str(200 + self.rng.randint(0, 12)), "+4930123"))
-            one = inp.CallArrived(call=name, leg=f"{name}-in", agent=self.agent(), calling="200", called=called)
+            one = inp.CallArrived(call=name, leg=f"{name}-in", agent=self.agent(), calling="200", called=called, channel=self.costs())
         self.give(one)
         self.old_legs.append(f"{name}-in")
 
@@ -748,14 +775,19 @@ class Storm(Shell):
         if state is not None and state.arrived and self.legs[leg] == "ringing":
             return
         self.give(inp.LegAnswered(leg=leg))
+        if self.shapes.random() < 0.3:
+            self.give(inp.LegShaped(leg=leg, cost=Cost(kbits=self.shapes.choice((58, 84, 100, 107, 133)), shape="agreed")))
+
+    def costs(self) -> ChannelCosts | None:
+        return self.shapes.choice(COSTS)
 
     def devices(self) -> None:
         agent_id = self.agent()
         if self.rng.random() < 0.85:
             contact = f"sip:{agent_id}" if self.rng.random() < 0.8 else f"sip:{agent_id}-desk"
             is_page = self.is_page(agent_id) and not contact.endswith("-desk")
-            expires_at = self.now + self.rng.choice((60, 3600))
-            self.give(inp.DeviceRegistered(agent=agent_id, contact=contact, expires_at=expires_at, is_page=is_page))
+            until, costs = self.now + self.rng.choice((60, 3600)), self.costs()
+            self.give(inp.DeviceRegistered(agent=agent_id, contact=contact, expires_at=until, is_page=is_page, channel=costs))
         elif self.rng.random() < 0.5:
             self.give(inp.DeviceUnregistered(agent=agent_id, contact=rng_contact(self.rng, agent_id)))
         else:

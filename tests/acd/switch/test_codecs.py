@@ -5,11 +5,12 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from acd import codecs
-from acd.switch import media_plan
+from acd.switch import channel_costs, media_plan
 from api.kit.codecs import Codecs
 from media import framing
 from media.control import LegOpened
 from media.wire_cost import ChannelShape, stream_kbits
+from sip.sdp.crypto import SrtpUse
 from sip.sdp.parser import parse_sdp
 from tests.media.codecs.made_up import MADE_UP, ROWS
 
@@ -264,7 +265,7 @@ class TestOneRowMore:
         offered = described("audio 40000 RTP/AVP 99", "a=rtpmap:99 X-TWO/8000")
         assert media_plan.answer(offered, OURS, USUAL, 1)[1].codec == MADE_UP.name
         assert stream_kbits(ChannelShape(MADE_UP.name)) == pytest.approx(159.2)  # 320 octets instead of 160: 64 kbit/s more than 95.2
-        assert media_plan.offered_kbits(offered) == 168
+        assert channel_costs.of_their_offer(offered, SrtpUse.OFF, USUAL).kbits == 168
 
     def test_a_configuration_may_name_it(self):
         assert codecs.check((MADE_UP.name, "PCMA")) == (MADE_UP.name, "PCMA")

@@ -2,8 +2,9 @@
 
 import pytest
 
-from acd.switch import media_plan
+from acd.switch import channel_costs, media_plan
 from media.control import LegOpened
+from sip.sdp.crypto import SrtpUse
 
 OURS = LegOpened(request=1, leg="l", address="127.0.0.1", rtp_port=30000, rtcp_port=30001)
 
@@ -50,7 +51,8 @@ def test_hold_old_and_new_is_understood(hold):
 def test_a_channel_costs_what_its_packets_cost_on_the_wire(lines, connection, kbits):
     """R9: G.711 at 20 ms over IPv4 is 99.96 kbit/s with RTCP; shorter packets and longer headers cost more."""
     text = sdp(*lines).replace(b"IP4 127.0.0.9\r\nt=", connection.encode() + b"\r\nt=")
-    assert media_plan.offered_kbits(media_plan.read(text, "::1" if "IP6" in connection else HERE)) == kbits
+    costs = channel_costs.of_their_offer(media_plan.read(text, "::1" if "IP6" in connection else HERE), SrtpUse.OFF, ("PCMA",))
+    assert channel_costs.counted(costs, None) == kbits
 
 
 def test_an_offer_without_a_codec_of_ours_has_warning_305():

@@ -5,6 +5,7 @@ import pytest
 
 from acd.switch import media_plan
 from acd.switch.addresses import LocalAddresses
+from acd.switch.channel_costs import of_their_offer
 from media.control import Browser, LegOpened
 from media.transport.ice import Credentials
 from media.transport.keys import Suite
@@ -103,7 +104,7 @@ def test_drawn_credentials_are_as_long_as_the_rfc_wants_and_others_each_time():
 
 def test_its_channel_costs_what_gcm_adds():
     cost = channel_kbits(ChannelShape(srtp=SRTP_OF[Suite.AEAD_AES_128_GCM]))
-    assert media_plan.offered_kbits(parse_sdp(OFFERS["chromium_audio"])) >= cost > channel_kbits(ChannelShape())
+    assert of_their_offer(parse_sdp(OFFERS["chromium_audio"]), SrtpUse.OFF, CODECS).kbits >= cost > channel_kbits(ChannelShape())
 
 
 def test_a_page_on_this_machine_is_met_where_the_default_route_begins_unless_loopback_is_what_pages_are_told():

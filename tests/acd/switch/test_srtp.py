@@ -2,7 +2,7 @@
 
 import pytest
 
-from acd.switch import media_plan
+from acd.switch import channel_costs, media_plan
 from acd.switch.media_plan import NoCommonMedia
 from media.control import HeldLeg, LegOpened, NoteLeg
 from media.transport.keys import LENGTHS, SrtpKeys, Suite
@@ -158,7 +158,7 @@ def test_a_leg_that_moves_has_a_new_key_under_the_tag_that_was_agreed_on():
 def test_an_encrypted_channel_costs_its_tag_on_the_wire(use, lines, kbits):
     """R9: 99.2 and 101.6 kbit/s on the wire, and RTCP's twentieth."""
     offered = media_plan.read(sdp(*lines, proto="RTP/AVP"), OURS.address, srtp=SrtpTerms(use, Draw()))
-    assert media_plan.offered_kbits(offered, use) == kbits
+    assert channel_costs.counted(channel_costs.of_their_offer(offered, use, USUAL), None) == kbits
 
 
 def test_no_repr_of_a_description_or_a_plan_shows_a_key():

@@ -72,7 +72,8 @@ def sample(hint: Any, *, whole: bool) -> Any:
             return tuple(sample(one, whole=whole) for one in arguments)
         return (sample(arguments[0], whole=whole),) if whole else ()
     if origin is dict:
-        return {"name": sample(arguments[1], whole=whole)} if whole else {}
+        key = sample(arguments[0], whole=True) if get_origin(arguments[0]) is Literal else "name"
+        return {key: sample(arguments[1], whole=whole)} if whole else {}
     return _PLAIN[hint]
 
 

@@ -353,6 +353,7 @@ class Indexes:
         if agent.id in configured or agent.works or agent.state in agents.LOGGED_ON:
             return
         del self.state.agents[agent.id]
+        self.index.costs.pop(agent.id, None)
         self.pickers.discard(agent.id)
         self.listeners.discard(agent.id)
         self.timers.stop(name(Timer.BINDING, agent.id))

@@ -15,11 +15,25 @@ def channel_reserved(fold: Indexes, event: ev.ChannelReserved, _now: float) -> N
         line = fold.state.lines[event.line] = s.Line()
     line.channels[event.leg] = event.kbits
     line.reserved_kbits += event.kbits
+    line.shapes[event.leg] = event.shape
+    if event.step is not None:
+        line.degraded[event.leg] = event.step
+
+
+def channel_adjusted(fold: Indexes, event: ev.ChannelAdjusted, _now: float) -> None:
+    line = fold.state.lines[event.line]
+    before = line.channels[event.leg]
+    line.channels[event.leg] = event.kbits
+    line.reserved_kbits += event.kbits - before
+    line.shapes[event.leg] = event.shape
+    fold.routing_needed = fold.routing_needed or event.kbits < before
 
 
 def channel_released(fold: Indexes, event: ev.ChannelReleased, _now: float) -> None:
     line = fold.state.lines[event.line]
     line.reserved_kbits -= line.channels.pop(event.leg)
+    line.shapes.pop(event.leg, None)
+    line.degraded.pop(event.leg, None)
     if not line.channels:
         del fold.state.lines[event.line]
     fold.routing_needed = True
@@ -28,14 +42,21 @@ def channel_released(fold: Indexes, event: ev.ChannelReleased, _now: float) -> N
 def device_bound(fold: Indexes, event: ev.DeviceBound, _now: float) -> None:
     agent = fold.state.agents[event.agent]
     agent.bindings[event.contact] = s.Binding(
-        contact=event.contact, expires_at=float(event.expires_at), flow=event.flow, user_agent=event.user_agent, is_page=event.is_page
+        contact=event.contact,
+        expires_at=float(event.expires_at),
+        flow=event.flow,
+        user_agent=event.user_agent,
+        is_page=event.is_page,
+        channel=event.channel,
     )
+    fold.index.bound_otherwise(agent)
     fold.set_binding_timer(agent)
 
 
 def device_unbound(fold: Indexes, event: ev.DeviceUnbound, _now: float) -> None:
     agent = fold.state.agents[event.agent]
     del agent.bindings[event.contact]
+    fold.index.bound_otherwise(agent)
     fold.set_binding_timer(agent)
 
 
@@ -121,6 +142,7 @@ def recording_kept(fold: Indexes, event: ev.RecordingKept, _now: float) -> None:
 
 HANDLERS: Handlers = {
     ev.ChannelReserved: channel_reserved,
+    ev.ChannelAdjusted: channel_adjusted,
     ev.ChannelReleased: channel_released,
     ev.DeviceBound: device_bound,
     ev.DeviceUnbound: device_unbound,

@@ -772,6 +772,21 @@ class ChannelRefused(_Event, frozen=True, kw_only=True):
     """As of `ChannelReserved`."""
 
 
+class Cost(Public, frozen=True, kw_only=True, omit_defaults=True):
+    """One direction of a speech channel on the wire."""
+
+    kbits: int
+    shape: str = ""
+
+
+class ChannelCosts(Public, frozen=True, kw_only=True, omit_defaults=True):
+    """What a speech channel comes to at worst, and what it would by the steps of a full line's plan."""
+
+    kbits: int
+    shape: str = ""
+    degraded: dict[Saving, Cost] = msgspec.field(default_factory=dict)
+
+
 class DeviceBound(_Event, frozen=True, kw_only=True):
     """A phone of the agent has registered."""
 
@@ -781,6 +796,8 @@ class DeviceBound(_Event, frozen=True, kw_only=True):
     expires_at: float
     flow: str
     user_agent: str | None = None
+    channel: ChannelCosts | None = None
+    """What a channel to it costs, where the phone stands at a site."""
 
 
 class DeviceUnbound(_Event, frozen=True, kw_only=True):

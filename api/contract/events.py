@@ -867,6 +867,21 @@ class ChannelRefused(_Event, frozen=True, kw_only=True):
     """As of `ChannelReserved`."""
 
 
+class Cost(Public, frozen=True, kw_only=True, omit_defaults=True):
+    """One direction of a speech channel on the wire."""
+
+    kbits: int
+    shape: str = ""
+
+
+class ChannelCosts(Public, frozen=True, kw_only=True, omit_defaults=True):
+    """What a speech channel comes to at worst, and what it would by the steps of a full line's plan."""
+
+    kbits: int
+    shape: str = ""
+    degraded: dict[Saving, Cost] = msgspec.field(default_factory=dict)
+
+
 class DeviceBound(_Event, frozen=True, kw_only=True):
     """A phone of the agent has registered."""
 
@@ -878,6 +893,8 @@ class DeviceBound(_Event, frozen=True, kw_only=True):
     user_agent: str | None = None
     is_page: bool = False
     """A browser's page is behind it."""
+    channel: ChannelCosts | None = None
+    """What a channel to it costs, where the phone stands at a site."""
 
 
 class DeviceUnbound(_Event, frozen=True, kw_only=True):

@@ -761,7 +761,7 @@ def test_what_agents_talked_is_what_the_records_say(seed: int) -> None:
         for one in cdr.segments:
             if one.leg in agent_of and one.kind in {"talk", "consult", "hold"}:
                 (hold if one.kind == "hold" else talk)[agent_of[one.leg]] += one.duration_ms / 1000
-    assert sum(talk.values()) > 1000
+    assert sum(talk.values()) > 300
     for who in talk | hold:
         tally = statistics.agent_tally(figures, who)
         assert (tally.talk_s, tally.hold_s) == pytest.approx((talk[who], hold[who]), abs=0.01 * len(records)), who

@@ -4,35 +4,16 @@ import msgspec
 import pytest
 
 from acd.core.channel_costs import ChannelCosts, Cost
-from acd.switch import channel_costs, media_plan
+from acd.switch import media_plan
 from acd.switch.channel_costs import LONGER_PTIME_MS, as_agreed, of_our_offer, of_their_offer
-from media.codecs.registry import CODECS, CONVERSIONS
 from media.control import LegOpened
 from sip.sdp.crypto import MASTER_OCTETS, Crypto, SrtpTerms, SrtpUse
 from sip.sdp.crypto import lines as crypto_lines
-from tests.media.codecs.made_up import MadeUp
 
 OURS = LegOpened(request=1, leg="l", address="127.0.0.1", rtp_port=30000, rtcp_port=30001)
 HERE6 = msgspec.structs.replace(OURS, address="::1")
 USUAL = ("PCMA", "PCMU")
 GCM, CM = MASTER_OCTETS
-
-
-class Opus(MadeUp):
-    """What the registry will know of it: here only what it costs."""
-
-    name, payload_type, clock_rate, octets_a_second = "opus", 111, 48_000, 4000
-
-
-@pytest.fixture
-def opus(monkeypatch):
-    monkeypatch.setitem(CODECS, "opus", Opus())
-    monkeypatch.setitem(CONVERSIONS, ("opus", "opus"), None)
-    media_plan.capabilities.cache_clear()
-    channel_costs._costs.cache_clear()
-    yield
-    media_plan.capabilities.cache_clear()
-    channel_costs._costs.cache_clear()
 
 
 def draw(octets):
@@ -102,29 +83,20 @@ def test_longer_packets_are_no_step_where_the_far_end_takes_none_or_has_them_alr
 
 
 class TestOpus:
-    def test_without_the_codec_nobody_has_the_step(self):
-        if "opus" in CODECS:
-            pytest.skip("the registry has it")
-        theirs = offered("a=rtpmap:111 opus/48000/2", formats="8 111")
-        assert "opus" not in of_their_offer(theirs, SrtpUse.OFF, (*USUAL, "opus")).degraded
-        assert "opus" not in of_our_offer(USUAL, SrtpUse.OFF, "192.0.2.7", has_opus=True).degraded
-
-    @pytest.mark.usefixtures("opus")
     def test_it_is_a_step_only_where_both_sides_have_it(self):
-        theirs = offered("a=rtpmap:111 opus/48000", formats="8 111")
-        assert of_their_offer(theirs, SrtpUse.OFF, (*USUAL, "opus")).degraded["opus"] == Cost(kbits=67, shape="opus 20 ms IPv4")
+        theirs = offered("a=rtpmap:111 opus/48000/2", formats="8 111")
+        assert of_their_offer(theirs, SrtpUse.OFF, (*USUAL, "opus")).degraded["opus"] == Cost(kbits=58, shape="opus 20 ms IPv4")
         assert "opus" not in of_their_offer(theirs, SrtpUse.OFF, USUAL).degraded
         assert "opus" not in of_their_offer(offered(), SrtpUse.OFF, (*USUAL, "opus")).degraded
         listed = (*USUAL, "opus")
         assert "opus" not in of_our_offer(listed, SrtpUse.OFF, "192.0.2.7").degraded  # who knows what that phone has
-        assert of_our_offer(listed, SrtpUse.OFF, "192.0.2.7", has_opus=True).degraded["opus"].kbits == 67
-        assert of_our_offer(listed, SrtpUse.OFF, "192.0.2.7", is_page=True).degraded["opus"].kbits == 74
+        assert of_our_offer(listed, SrtpUse.OFF, "192.0.2.7", has_opus=True).degraded["opus"].kbits == 58
+        assert of_our_offer(listed, SrtpUse.OFF, "192.0.2.7", is_page=True).degraded["opus"].kbits == 65
 
-    @pytest.mark.usefixtures("opus")
     def test_an_offer_that_has_it_is_answered_with_it_alone(self):
-        theirs = offered("a=rtpmap:111 opus/48000", formats="8 111")
+        theirs = offered("a=rtpmap:111 opus/48000/2", formats="8 111")
         _, plan = media_plan.answer(theirs, OURS, ("opus",), 1, own="opus", spoken="PCMA")
-        assert as_agreed(plan, OURS.address) == Cost(kbits=67, shape="opus 20 ms IPv4")
+        assert as_agreed(plan, OURS.address) == Cost(kbits=58, shape="opus 20 ms IPv4")
 
 
 class TestLongerPackets:

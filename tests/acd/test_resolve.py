@@ -10,7 +10,7 @@ import pytest
 
 from acd.core import events as ev
 from acd.core.configuration import Opening, Schedule, TenantConfiguration
-from acd.core.configuration_changes import SchedulePut, SettingsPut, difference
+from acd.core.configuration_changes import SchedulePut, SettingsPut, TrunkPut, difference
 from acd.core.ids import ScheduleId, TenantId
 from acd.journal import read
 from acd.journal.framing import batch, file_head
@@ -185,7 +185,7 @@ async def test_the_first_start_after_an_update_writes_the_dates_into_a_journal_t
             known = service.voice._exchanges[TENANT].engine.state.configuration
             assert without_costs(known) == resolved(with_hours().configuration, time.time())
     _, altered = configurations(tmp_path)
-    assert [type(one) for one in altered.changes] == [SettingsPut, SchedulePut]
+    assert {type(one) for one in altered.changes} == {SettingsPut, SchedulePut, TrunkPut}  # and what channels cost
 
 
 async def test_the_clockwork_of_the_service_looks_ahead(tmp_path, monkeypatch):

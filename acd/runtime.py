@@ -599,13 +599,18 @@ class Voice:
         return events
 
     async def begin_line_check(self, tenant: TenantId, agent: AgentId, host: str, offers: tuple[bytes, ...]) -> LineCheckBegun:
-        self._exchange(tenant)
-        if self._directory.agent(tenant, agent) is None:
-            raise UnknownName("agent", agent)
+        self._agent_of(tenant, agent)
         return await self.switch.line_checks.begin(tenant, agent, host, offers)
 
     async def line_check(self, tenant: TenantId, agent: AgentId) -> LineCheck | None:
+        self._agent_of(tenant, agent)
         return await self.switch.line_checks.outcome(tenant, agent)
+
+    def _agent_of(self, tenant: TenantId, agent: AgentId) -> None:
+        """Raises: UnknownName: the tenant is not open, or has no such agent."""
+        self._exchange(tenant)
+        if self._directory.agent(tenant, agent) is None:
+            raise UnknownName("agent", agent)
 
     def _user_of_phone(self, tenant: TenantId, owner: AgentId) -> AgentId:
         exchange = self._exchanges.get(tenant)

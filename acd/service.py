@@ -508,7 +508,10 @@ class BeginLineCheck(Request[LineCheckBegun], frozen=True):
 
 
 class LineCheckOf(Request[LineCheck | None], frozen=True):
-    """What came of an agent's latest line check, once it is over; None: none was begun in the last two minutes."""
+    """What came of an agent's latest line check, once it is over; None: none was begun in the last two minutes.
+
+    Refused: UnknownName: there is no such agent.
+    """
 
     tenant: TenantId
     agent: AgentId

@@ -22,7 +22,7 @@ from tests import slices as of_slices
 from tests.api.conftest import Service
 
 API = Path(slices.__file__).parent
-NO_SLICES = {"commands", "contract", "edge", "kit", "migrations", "web"}
+NO_SLICES = {"commands", "contract", "edge", "https", "kit", "migrations", "web"}
 """Folders of the API that are something else."""
 WRITING = {"POST", "PUT", "PATCH", "DELETE"}
 

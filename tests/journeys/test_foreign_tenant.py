@@ -50,7 +50,7 @@ DESK = tuple(
     f"/api/v1/agents/{{agent}}/{what}"
     for what in (
         *("log-on", "log-off", "ready", "not-ready", "end-acw", "end-after-call-work", "dial", "answer", "decline", "pick"),
-        *("calls", "contacts"),
+        *("calls", "contacts", "line-check"),
     )
 )
 
@@ -195,6 +195,7 @@ def bodies(of: Tenant) -> dict[str, Any]:
         "NotReadyGiven": {"reason": keys["reasons"]},
         "DialGiven": {"number": of.number},
         "TransferGiven": {"target": {"to": "agent", "agent": keys["agents"]}},
+        "LineCheckGiven": {"offers": ["v=0"]},
         "ConsultGiven": {"target": {"to": "agent", "agent": keys["agents"]}},
         "AnnounceGiven": {"sounds": ["hold.thanks"]},
         "SuperviseGiven": {"agent": keys["agents"], "mode": "barge"},

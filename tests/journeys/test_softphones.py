@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 
@@ -80,7 +81,8 @@ async def test_a_page_is_called_holds_is_held_presses_keys_restarts_ice_and_tran
 
         before = await anna.says("phone.call.connection.localDescription.sdp")
         assert await anna.says("phone.call.restart()")
-        await anna.page.until("phone.call.connection.signalingState === 'stable'")
+        changed = f"phone.call.connection.localDescription.sdp !== {json.dumps(before)}"
+        await anna.page.until(f"phone.call.session.isReadyToReOffer() && {changed}")
         assert ufrag(await anna.says("phone.call.connection.localDescription.sdp")) != ufrag(before)
         await hear_each_other(call, anna)
 

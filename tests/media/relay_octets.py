@@ -23,6 +23,7 @@ VECTOR = Path(__file__).parent.parent / "vectors" / "media" / "relay.json"
 
 _WORKER = """
 import itertools, mmap, os, secrets, struct, time
+import numpy.random  # draws a seed of its own when it is read
 page = mmap.mmap(os.open({clock!r}, os.O_RDONLY), 8, prot=mmap.PROT_READ)
 time.monotonic = lambda: struct.unpack("d", page[:8])[0]
 drawn = itertools.count(1)

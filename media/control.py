@@ -23,7 +23,7 @@ from media.codecs.registry import CODECS
 from media.transport.ice import Credentials
 from media.transport.keys import SrtpKeys
 
-VERSION = 7
+VERSION = 8
 """Of the words below."""
 
 MAX_NOTE_OCTETS = 1 << 16
@@ -497,6 +497,31 @@ class LegSilent(_Message, frozen=True, kw_only=True):
     seconds: float
 
 
+class LegQuality(_Message, frozen=True, kw_only=True):
+    """How `leg` is heard, and hears, of late: every 5 s while it is described and something came or its far end has reported. No leg's
+    end, and nothing that a later one does not say again: an orphan keeps none.
+    """
+
+    leg: str
+    seconds: float
+    """What it is measured over."""
+    packets_expected: int
+    packets_lost: int
+    """Of those: what was sent to us and did not come."""
+    jitter_ms: float
+    mos: float | None
+    """Of what came, as in `Quality`; None: nothing was expected, or no figures of the codec are published."""
+    round_trip_ms: float | None
+    """By the newest report of the far end; None: it has made none that says."""
+    remote_loss: float | None = None
+    """Share of our packets that the far end did not get, by its newest report; None: it made none meanwhile, as of those that follow."""
+    remote_jitter_ms: float | None = None
+    remote_discarded: float | None = None
+    """Share of our packets that came there too late to be heard (RFC 3611)."""
+    remote_mos: float | None = None
+    """What the far end says its user hears (RFC 3611, MOS-CQ, else MOS-LQ)."""
+
+
 class LegUnheard(_Message, frozen=True, kw_only=True):
     """Five seconds after somebody began to listen to the leg no RTP has come from it since, though it is not on hold."""
 
@@ -521,6 +546,8 @@ class LegClosed(_Message, frozen=True, kw_only=True):
     quality: Quality
 
 
-Report = DigitBegan | DigitReceived | PlayEnded | RecordingEnded | LegLatched | LegSilent | LegUnheard | BrowserChanged | LegClosed
+Report = (
+    DigitBegan | DigitReceived | PlayEnded | RecordingEnded | LegLatched | LegSilent | LegUnheard | LegQuality | BrowserChanged | LegClosed
+)
 
 FromWorker = Greeting | Reply | Report

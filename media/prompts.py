@@ -16,6 +16,7 @@ What the committed library holds, each in `de/` and `en/` (texts in `media/sound
 | `hold.thanks` `thanks` `goodbye` `agent.whisper` `voicemail.greeting` | around the talk |
 | `agent.ready` `agent.not_ready` `agent.logged_on` `agent.logged_off` `agent.tagged` `agent.waiting` `agent.longest_wait` | feature codes |
 | `agent.picked` | the feature code to pick |
+| `agent.echo` | the feature code that has a phone hear itself |
 | `agent.pin` `agent.pin_wrong` `agent.pin_wait` | hot desk |
 | `recording.notice` `recording.consent` `supervision.notice` | who hears the talk (§ 201 StGB) |
 | `callback.offer` `callback.confirmed` `callback.greeting` | callback |

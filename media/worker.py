@@ -54,6 +54,7 @@ from media.control import (
     HeldRoom,
     LegClosed,
     LegOpened,
+    LegQuality,
     NoteLeg,
     OpenLeg,
     PauseRecording,
@@ -296,6 +297,8 @@ class Worker:
         """Send a report after this round of the loop; an orphan keeps it for whoever takes over."""
         if not self._is_orphan:
             self._send(message)
+            return
+        if isinstance(message, LegQuality):
             return
         if isinstance(message, PlayEnded) and message.outcome == "finished":
             self.timers.at(time.monotonic(), lambda now: self._go_on_behind(message, now))

@@ -13,6 +13,7 @@ from media.codecs.registry import CODECS
 from media.control import Codec, DescribeLeg, LegClosed, Quality
 from media.jitter_buffer import JitterStatistics
 from media.legs.one_way import OneWayWatch
+from media.legs.quality_watch import QualityWatch
 from media.legs.receiver import Receiver, closed_socket
 from media.legs.reports import Reports
 from media.legs.sender import Sender
@@ -45,6 +46,7 @@ class Leg:
         "_latch",
         "_one_way",
         "_protection",
+        "_quality",
         "_reports",
         "_session",
         "_silence",
@@ -100,6 +102,7 @@ class Leg:
         self._one_way = OneWayWatch(
             host, name, lambda: self.receiver.last_heard_at, lambda: self.described is not None and self.described.receives
         )
+        self._quality = QualityWatch(host, name, self._session, self._score)
         self.receiver.report_to(self._reports, self._silence)
 
     @property
@@ -142,6 +145,7 @@ class Leg:
         self.receiver.describe(order)
         self._reports.describe(order, described, now)
         self._silence.begin(order, now)
+        self._quality.begin(now)
 
     def _run_at(self, clock_rate: int) -> None:
         """Timestamps count so many ticks a second from now on; RFC 7160 §4.1: under another SSRC, where the clock is another."""
@@ -195,6 +199,7 @@ class Leg:
         self.sender.stop("stopped")
         self._silence.end()
         self._one_way.end()
+        self._quality.end()
         self.receiver.close()
         self._reports.end(now)
         closed = LegClosed(leg=self.name, quality=self.measured())
@@ -207,13 +212,7 @@ class Leg:
         """Quality so far: loss and jitter of what we receive, round trip and remote loss from the far end's reports."""
         session = self._session
         expected, lost = session.packets_expected, session.packets_lost
-        ptime_s = (self.described.ptime_ms if self.described else 20) / 1000
-        delay = quality.mouth_to_ear_s(session.round_trip_s, session.jitter_s, ptime_s)
-        known = CODECS[self.codec].impairments
-        r: float | None = 0.0
-        if expected:
-            figures = None if known is None else known.concealed if self.loss_concealment else known.plain
-            r = None if figures is None else quality.r_factor(figures, lost / expected, delay)
+        r = self._rating(lost, expected) if expected else 0.0
         return Quality(
             packets_sent=session.outgoing.packets_sent,
             packets_received=session.packets_received,
@@ -229,6 +228,19 @@ class Leg:
             jitter_buffer_max_ms=round(self.jitter.most_ms, 1),
             concealed_frames=self.jitter.concealed,
         )
+
+    def _rating(self, lost: int, expected: int) -> float | None:
+        """R of what came when so many were lost of so many (above 0), at the delay of now; None: no figures of the codec are published."""
+        known = CODECS[self.codec].impairments
+        if known is None:
+            return None
+        ptime_s = (self.described.ptime_ms if self.described else 20) / 1000
+        delay = quality.mouth_to_ear_s(self._session.round_trip_s, self._session.jitter_s, ptime_s)
+        return quality.r_factor(known.concealed if self.loss_concealment else known.plain, lost / expected, delay)
+
+    def _score(self, lost: int, expected: int) -> float | None:
+        r = self._rating(lost, expected)
+        return None if r is None else round(quality.mos(r), 3)
 
     def packets_dropped(self) -> int:
         """Lost inside this process: in the socket's buffer, or when sending."""

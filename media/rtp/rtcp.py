@@ -1,4 +1,7 @@
-"""RTCP packets and compounds: RFC 3550 §6.4-6.7, validity A.2; unknown types are kept whole (§6.1: "should be ignored")."""
+"""RTCP packets and compounds: RFC 3550 §6.4-6.7, validity A.2; unknown types are kept whole (§6.1: "should be ignored").
+
+Of extended reports (RFC 3611) the block of VoIP metrics is read (§4.7), which phones send of what they hear.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +14,22 @@ from media.errors import ParseError
 _HEADER = Struct("!BBH")
 _SENDER = Struct("!QIII")
 _BLOCK = Struct("!IIIIII")
+_XR_BLOCK = Struct("!BBH")
+_VOIP = Struct("!IBBBBHHHHbbBBBBBBBBHHH")
+_VOIP_METRICS = 7
+"""Block type (RFC 3611 §4.7)."""
 _SIGN_24 = 0x800000
 
 
 class PacketType(IntEnum):
-    """RFC 3550 §12.1."""
+    """RFC 3550 §12.1; RFC 3611 §2."""
 
     SENDER_REPORT = 200
     RECEIVER_REPORT = 201
     SOURCE_DESCRIPTION = 202
     GOODBYE = 203
     APPLICATION = 204
+    EXTENDED_REPORT = 207
 
 
 class SdesItem(IntEnum):
@@ -125,8 +133,66 @@ class Goodbye:
 
 
 @dataclass(frozen=True, slots=True)
+class VoipMetrics:
+    """RFC 3611 §4.7: how a receiver hears one source. Rates and densities are 1/256, times ms, levels dBm0; 127 of levels, RERL, R and MOS
+    (1/10): it does not know.
+    """
+
+    ssrc: int
+    loss_rate: int
+    discard_rate: int
+    """What came, and too late to be heard."""
+    burst_density: int
+    gap_density: int
+    burst_duration: int
+    gap_duration: int
+    round_trip_delay: int
+    end_system_delay: int
+    signal_level: int
+    noise_level: int
+    residual_echo_return_loss: int
+    gmin: int
+    r_factor: int
+    external_r_factor: int
+    mos_lq: int
+    mos_cq: int
+    receiver_configuration: int
+    reserved: int
+    jitter_buffer_nominal: int
+    jitter_buffer_maximum: int
+    jitter_buffer_absolute_maximum: int
+
+    def __bytes__(self) -> bytes:
+        body = _VOIP.pack(*[getattr(self, name) for name in self.__slots__])
+        return _XR_BLOCK.pack(_VOIP_METRICS, 0, len(body) // 4) + body
+
+
+@dataclass(frozen=True, slots=True)
+class ExtendedBlock:
+    """RFC 3611 §3: a block of a type that is not read, kept whole."""
+
+    block_type: int
+    specific: int
+    body: bytes
+
+    def __bytes__(self) -> bytes:
+        return _XR_BLOCK.pack(self.block_type, self.specific, len(self.body) // 4) + self.body
+
+
+@dataclass(frozen=True, slots=True)
+class ExtendedReport:
+    """RFC 3611 §2."""
+
+    ssrc: int
+    blocks: tuple[VoipMetrics | ExtendedBlock, ...] = ()
+
+    def __bytes__(self) -> bytes:
+        return _frame(0, PacketType.EXTENDED_REPORT, self.ssrc.to_bytes(4, "big") + b"".join(map(bytes, self.blocks)))
+
+
+@dataclass(frozen=True, slots=True)
 class Unknown:
-    """A type this plane does not read (APP, RTPFB, PSFB, XR ...), kept whole."""
+    """A type this plane does not read (APP, RTPFB, PSFB ...), or an extended report that cannot be read, kept whole."""
 
     packet_type: int
     count: int
@@ -136,7 +202,7 @@ class Unknown:
         return _frame(self.count, self.packet_type, self.body)
 
 
-RtcpPacket = SenderReport | ReceiverReport | SourceDescription | Goodbye | Unknown
+RtcpPacket = SenderReport | ReceiverReport | SourceDescription | Goodbye | ExtendedReport | Unknown
 
 
 def compound(*packets: RtcpPacket) -> bytes:
@@ -199,8 +265,31 @@ def _parse_one(packet_type: int, count: int, body: bytes) -> RtcpPacket:
                     raise ParseError("reason for leaving is cut off")
                 reason = reason[1 : 1 + reason[0]]
             return Goodbye(tuple(_word(body, 4 * index) for index in range(count)), reason)
+        case PacketType.EXTENDED_REPORT:
+            return _extended_report(body) or Unknown(packet_type, count, body)
         case _:
             return Unknown(packet_type, count, body)
+
+
+def _extended_report(body: bytes) -> ExtendedReport | None:
+    """None: it cannot be read, which must not cost the report that stands before it in the compound."""
+    if len(body) < 4:
+        return None
+    blocks: list[VoipMetrics | ExtendedBlock] = []
+    offset = 4
+    while offset < len(body):
+        if offset + 4 > len(body):
+            return None
+        block_type, specific, words = _XR_BLOCK.unpack_from(body, offset)
+        content = body[offset + 4 : offset + 4 + 4 * words]
+        if len(content) != 4 * words:
+            return None
+        if block_type == _VOIP_METRICS and len(content) == _VOIP.size:
+            blocks.append(VoipMetrics(*_VOIP.unpack(content)))
+        else:
+            blocks.append(ExtendedBlock(block_type, specific, content))
+        offset += 4 + len(content)
+    return ExtendedReport(_word(body, 0), tuple(blocks))
 
 
 def _source_description(body: bytes, count: int) -> SourceDescription:

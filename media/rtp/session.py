@@ -9,6 +9,7 @@ from __future__ import annotations
 from media.rtp.outgoing import OutgoingStream
 from media.rtp.report_interval import next_average_octets, rtcp_interval
 from media.rtp.rtcp import (
+    ExtendedReport,
     Goodbye,
     ReceiverReport,
     ReportBlock,
@@ -16,6 +17,7 @@ from media.rtp.rtcp import (
     SdesItem,
     SenderReport,
     SourceDescription,
+    VoipMetrics,
     compound,
 )
 from media.rtp.source import Source
@@ -50,6 +52,10 @@ class RtpSession:
         self.remote_jitter: int | None = None
         self.remote_fraction_lost = 0.0
         """Of what we sent, by the newest report alone."""
+        self.remote_metrics: VoipMetrics | None = None
+        """How the far end says it hears us (RFC 3611), by the newest report."""
+        self.reports_of_us = 0
+        """Blocks that the far end has sent about our stream."""
         self.remote_said_goodbye = False
         self._cname = cname.encode()
         self._earlier_received = 0
@@ -124,6 +130,8 @@ class RtpSession:
                     self._read_blocks(packet.blocks, wallclock)
                 case ReceiverReport():
                     self._read_blocks(packet.blocks, wallclock)
+                case ExtendedReport():
+                    self._read_metrics(packet)
                 case Goodbye():
                     self.remote_said_goodbye = True
                 case _:
@@ -133,6 +141,7 @@ class RtpSession:
         for block in blocks:
             if block.ssrc != self.outgoing.ssrc:
                 continue
+            self.reports_of_us += 1
             self.remote_cumulative_lost = block.cumulative_lost
             self.remote_jitter = block.interarrival_jitter
             self.remote_fraction_lost = block.fraction_lost / 256
@@ -142,6 +151,12 @@ class RtpSession:
                 trip = (middle_32(ntp_timestamp(wallclock)) - block.last_sr - block.delay_since_last_sr) & 0xFFFFFFFF
                 if trip < 0x80000000:  # a clock that was set back, or a far end that lies, gives a "negative" trip
                     self.round_trip_s = trip / 65536
+
+    def _read_metrics(self, report: ExtendedReport) -> None:
+        for block in report.blocks:
+            if isinstance(block, VoipMetrics) and block.ssrc == self.outgoing.ssrc:
+                self.reports_of_us += 1
+                self.remote_metrics = block
 
     def report(self, now: float, wallclock: float) -> bytes:
         """Our compound: SR when we sent since the last report, else RR; SDES with the CNAME always (§6.1)."""

@@ -5,7 +5,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from media.errors import ParseError
-from media.rtp.rtcp import Goodbye, ReceiverReport, ReportBlock, SenderReport, SourceDescription, Unknown, compound, parse
+from media.rtp.rtcp import (
+    ExtendedBlock,
+    ExtendedReport,
+    Goodbye,
+    ReceiverReport,
+    ReportBlock,
+    SenderReport,
+    SourceDescription,
+    Unknown,
+    VoipMetrics,
+    compound,
+    parse,
+)
 
 BLOCK = ReportBlock(7, 64, -2, 70000, 33, 0x11112222, 0x3333)
 SENDER = SenderReport(1, 0x1122334455667788, 160, 50, 8000, (BLOCK,))
@@ -51,6 +63,24 @@ def test_malformed_compounds_are_refused_with_the_reason(datagram, reason):
         parse(datagram)
 
 
+def test_voip_metrics_octet_by_octet():
+    """RFC 3611 §4.7: 32 octets behind a block header of type 7 and length 8."""
+    metrics = VoipMetrics(7, 13, 2, 64, 1, 300, 9000, 120, 60, -20, -70, 40, 16, 78, 127, 39, 38, 0x86, 0, 60, 90, 200)
+    report = ExtendedReport(2, (ExtendedBlock(4, 0, bytes(8)), metrics))
+    assert bytes(report).hex(" ", 4) == (
+        "80cf000d 00000002 04000002 00000000 00000000 07000008 00000007 0d024001 012c2328 0078003c ecba2810 4e7f2726 8600003c 005a00c8"
+    )
+    assert parse(compound(ReceiverReport(2), report)) == (ReceiverReport(2), report)
+
+
+@pytest.mark.parametrize("body", ["", "00000002 07000002", "00000002 07000009 00000007"])
+def test_an_extended_report_that_cannot_be_read_does_not_cost_the_report_before_it(body):
+    octets = bytes.fromhex(body)
+    octets += bytes(-len(octets) % 4)
+    broken = Unknown(207, 0, octets)
+    assert parse(compound(ReceiverReport(2, (BLOCK,)), broken)) == (ReceiverReport(2, (BLOCK,)), broken)
+
+
 words = st.integers(0, 0xFFFFFFFF)
 blocks = st.lists(
     st.builds(ReportBlock, words, st.integers(0, 255), st.integers(-(2**23), 2**23 - 1), words, words, words, words), max_size=4
@@ -63,7 +93,7 @@ items = st.lists(st.tuples(st.integers(1, 255), st.binary(max_size=20)), max_siz
 others = (
     st.builds(SourceDescription, st.lists(st.tuples(words, items), max_size=3).map(tuple))
     | st.builds(Goodbye, st.lists(words, max_size=5).map(tuple), st.binary(max_size=30))
-    | st.builds(Unknown, st.integers(204, 223), st.integers(0, 31), extensions)
+    | st.builds(Unknown, st.integers(208, 223), st.integers(0, 31), extensions)
 )
 
 

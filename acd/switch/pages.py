@@ -28,8 +28,8 @@ from sip.flow import Flow
 from sip.registrar import Binding
 from sip.uri import Uri
 
-FRESH_S: Final = 1.0
-"""Who has answered so recently is not asked once more."""
+FRESH_S: Final = 0.05
+"""Who has answered so recently is not asked once more. No longer: a page that has died since would be offered the call."""
 NO_ANSWER: Final = "the page's code does not answer"
 
 
@@ -215,11 +215,13 @@ class Pages:
     def _ping(self, page: _Page) -> None:
         page.timer = None
         binding = self._sip.binding(page.aor, page.contact)
-        if page.is_pinged or binding is None:
+        if binding is None:
+            return
+        self._later(page)  # whatever becomes of this one
+        if page.is_pinged:
             return
         page.is_pinged = True
         self.pings += 1
-        self._later(page)
         patience_s = min(self._settings.phone_answer_within_s, self._settings.ping_pages_every_s)
         self._sip.options(page.name, binding.contact, binding.flow, patience_s=patience_s)
 

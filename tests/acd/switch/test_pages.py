@@ -145,10 +145,10 @@ def test_who_has_answered_a_moment_ago_is_not_asked_but_answers(rig: Rig) -> Non
     rig.bind(ONE)
     rig.world.run(5)
     rig.answer()
-    rig.world.run(0.9)
+    rig.world.run(0.04)
     rig.ask()
     assert rig.world.facts == [inp.PageAnswered(question="c/a1", agent="anna", answered=True, contact=ONE)]
-    rig.world.run(0.2)
+    rig.world.run(0.02)
     rig.ask()
     assert len(rig.world.sent) == 2
 
@@ -207,3 +207,14 @@ def test_what_came_from_a_page_in_a_call_is_a_measurement_of_its_line() -> None:
     assert line_of_call("anna", quality()) == expected
     assert line_of_call("anna", quality(packets_received=200, packets_lost=0)) is None
     assert line_of_call(None, quality()) is None
+
+
+def test_a_ping_whose_patience_ends_with_the_interval_is_followed_by_others(rig: Rig) -> None:
+    """The alarm for the next may come before word that this one was not answered."""
+    rig.bind(ONE)
+    rig.world.run(5)
+    rig.world.run(5)  # nothing has come back yet
+    assert len(rig.world.sent) == 1
+    rig.answer(status=None)
+    rig.world.run(5)
+    assert len(rig.world.sent) == 2

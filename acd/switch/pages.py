@@ -2,7 +2,7 @@
 
 A WebSocket that is up says little: a frozen tab, a blocked script, a half-open connection keep it. So each registered page is asked every
 `sip.ping_pages_every_s`, for the board and for technically not ready, and once more right before a call is offered to it (`AskPage`),
-unless it has answered within `FRESH_S`. A page that is merely hidden answers. Whatever it answers, its code runs.
+whatever it has answered a moment ago: it may have died since. A page that is merely hidden answers. Whatever it answers, its code runs.
 
 Pages are told from phones by their flow; `acd.switch.probes` asks the phones.
 """
@@ -28,8 +28,6 @@ from sip.flow import Flow
 from sip.registrar import Binding
 from sip.uri import Uri
 
-FRESH_S: Final = 0.05
-"""Who has answered so recently is not asked once more. No longer: a page that has died since would be offered the call."""
 NO_ANSWER: Final = "the page's code does not answer"
 
 
@@ -233,10 +231,6 @@ class Pages:
         aor = device_aor(tenant, device.username) if device is not None else ""
         now = self._time.time()
         pages = [page for (name, _), page in self._pages.items() if name == aor]
-        fresh = next((one for one in pages if one.answered_at is not None and now - one.answered_at <= FRESH_S), None)
-        if fresh is not None:
-            self._tell(tenant, effect.question, effect.agent, fresh, round_trip_ms=None)
-            return
         asked = _Asked(tenant, effect.question, effect.agent, now)
         for page in pages:
             binding = self._sip.binding(page.aor, page.contact)

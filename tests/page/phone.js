@@ -67,7 +67,8 @@ class Ear {
 }
 
 class Phone {
-  // `settings`: url, token, uri, login, realm, password or ha1; hz of its own tone; contact and instance, kept over a reload.
+  // `settings`: url, token, uri, login, realm, password or ha1; hz of its own tone; contact and instance, kept over a reload; answers: whatever
+  // rings is answered. What is rung with `answer-after=0` is answered in any case.
   async start(settings) {
     this.context = new AudioContext();
     this.oscillator = this.context.createOscillator();
@@ -92,7 +93,12 @@ class Phone {
     });
     for (const name of ["connected", "disconnected", "registered", "unregistered", "registrationFailed"])
       this.agent.on(name, (event) => this.events.push(event?.cause ? `${name}: ${event.cause}` : name));
-    this.agent.on("newRTCSession", ({ session, request }) => this.calls.push(new Call(this, session, request)));
+    this.agent.on("newRTCSession", ({ session, request }) => {
+      const call = new Call(this, session, request);
+      this.calls.push(call);
+      const answers = settings.answers || /;answer-after=0/.test(request.getHeader?.("Call-Info") ?? "");
+      if (session.direction === "incoming" && answers) session.on("progress", () => call.answer());
+    });
     this.agent.start();
   }
 

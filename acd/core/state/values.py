@@ -311,6 +311,8 @@ class Binding(_Part, kw_only=True):
     is_page: bool = False
     answered_at: float | None = None
     """When the code of a page has answered a question last."""
+    answered_for: ContactId | None = None
+    """And for which contact it had been asked."""
     channel: ChannelCosts | None = None
     """What a channel to it costs at worst."""
 

@@ -1,8 +1,9 @@
 """A page is asked before a call is offered to it (house): a frozen, blocked, crashed or half-open one keeps its registration, and would let
 the caller wait for a phone that rings nowhere.
 
-Who is asked: an agent that routing, or a person, has chosen for a call, and whose phone is nothing but pages, none of which has answered
-within `FRESH_S`. An agent with a desk phone beside is offered calls as ever; direct calls ring without a question.
+Who is asked: an agent that routing, or a person, has chosen for a call, and whose phone is nothing but pages, none of which has just
+answered for this very contact: what it has answered before, for another one or to a ping, says nothing of whether it has died since. An
+agent with a desk phone beside is offered calls as ever; direct calls ring without a question.
 
 | what happens                          | the contact                                         | the agent                                  |
 |---------------------------------------|-----------------------------------------------------|--------------------------------------------|
@@ -23,26 +24,26 @@ from typing import Final
 
 from acd.core.effects import AskPage
 from acd.core.events import DeviceReachable, DeviceUnreachable, PageAskedEnded, PagesAsked, QuestionOutcome
-from acd.core.ids import VOICE, AgentId, QuestionId
+from acd.core.ids import VOICE, AgentId, ContactId, QuestionId
 from acd.core.state import values as s
 from acd.core.steps.step import Step
 
 FRESH_S: Final = 1.0
-"""Nobody is asked again who has answered so recently. Longer where the patience is, or of several some would be asked without end."""
+"""Nobody is asked again for the same contact so soon. Longer where the patience is, or of several some would be asked without end."""
 NO_ANSWER: Final = "no answer before an offer"
 
 
-def needed(x: Step, agents: Sequence[AgentId], channel: str) -> tuple[AgentId, ...]:
-    """Whom of these to ask before they are offered a contact of this channel."""
-    if channel != VOICE or (configuration := x.state.configuration) is None or not configuration.pages.answer_within_s:
+def needed(x: Step, agents: Sequence[AgentId], entry: s.Entry) -> tuple[AgentId, ...]:
+    """Whom of these to ask before they are offered this contact."""
+    if entry.channel != VOICE or (configuration := x.state.configuration) is None or not configuration.pages.answer_within_s:
         return ()
     since = x.now - max(FRESH_S, 1.5 * configuration.pages.answer_within_s)
-    return tuple([one for one in agents if _is_unsure(x, x.state.agents[one], since)])
+    return tuple([one for one in agents if _is_unsure(x, x.state.agents[one], entry.contact, since)])
 
 
-def _is_unsure(x: Step, agent: s.Agent, since: float) -> bool:
+def _is_unsure(x: Step, agent: s.Agent, contact: ContactId, since: float) -> bool:
     pages = x.fold.pages_of(agent)
-    return bool(pages) and not any(one.answered_at is not None and one.answered_at >= since for one in pages)
+    return bool(pages) and not any(one.answered_for == contact and (one.answered_at or 0.0) >= since for one in pages)
 
 
 def ask(x: Step, entry: s.Entry, agents: tuple[AgentId, ...], rule: str | None = None, by: str | None = None) -> None:

@@ -229,7 +229,7 @@ def distribute(x: Step) -> None:
 def _offer_or_ask(x: Step, assignment: Assignment, rule: str | None = None, by: str | None = None) -> None:
     """Where it is not sure that all who were chosen are there, that is found out first; what is decided then is decided anew."""
     entry = x.state.entries[assignment.entry]
-    unsure = asking.needed(x, assignment.agents, entry.channel)
+    unsure = asking.needed(x, assignment.agents, entry)
     if unsure:
         asking.ask(x, entry, unsure, rule, by)
     else:

@@ -141,18 +141,6 @@ def test_a_question_is_answered_by_the_page_with_its_round_trip(rig: Rig) -> Non
     assert (rig.pages.questions, rig.pages.unanswered) == (1, 0)
 
 
-def test_who_has_answered_a_moment_ago_is_not_asked_but_answers(rig: Rig) -> None:
-    rig.bind(ONE)
-    rig.world.run(5)
-    rig.answer()
-    rig.world.run(0.04)
-    rig.ask()
-    assert rig.world.facts == [inp.PageAnswered(question="c/a1", agent="anna", answered=True, contact=ONE)]
-    rig.world.run(0.02)
-    rig.ask()
-    assert len(rig.world.sent) == 2
-
-
 def test_of_two_pages_one_answer_is_enough_and_the_last_silence_decides(rig: Rig) -> None:
     rig.bind(ONE)
     rig.bind(OTHER)

@@ -124,7 +124,7 @@ def page_asked_ended(fold: Indexes, event: ev.PageAskedEnded, now: float) -> Non
         agent.question = None
         page = fold.bindings_of(agent).get(event.page) if event.page is not None else None
         if page is not None:
-            page.answered_at = now
+            page.answered_at, page.answered_for = now, event.contact
         fold.categorise(agent)
 
 

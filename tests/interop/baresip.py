@@ -165,6 +165,8 @@ class Baresip:
     def _samples(self) -> np.ndarray:
         """What it heard, of two channels the left one."""
         octets = self._heard()
+        if not octets:
+            return np.zeros(0, dtype="<i2")
         channels = int.from_bytes(self._file("dec")[22:24], "little")
         return np.frombuffer(octets[self._forgotten : len(octets) // (2 * channels) * 2 * channels], dtype="<i2")[::channels]
 

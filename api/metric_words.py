@@ -32,6 +32,7 @@ HELP = {
     "fernamt_page_pings_total": "OPTIONS sent to pages from time to time.",
     "fernamt_page_questions_total": "Pages asked whether they are there before a call is offered to them.",
     "fernamt_page_questions_unanswered_total": "Of these, without an answer in time: the call goes to the next agent.",
+    "fernamt_switch_lines_poor_in_calls_total": "Times that a page in a call was heard badly for five seconds.",
     "fernamt_legs": "Parties of calls that are up, ringing or being set up at this moment; a connected call has two.",
     "fernamt_cdrs_total": "CDRs made since the start.",
     "fernamt_cdrs_waiting": "CDRs that are not in the database yet; rises while it is away.",

@@ -118,6 +118,8 @@ class SwitchLeg:
     """It did not take a key of ours by INFO."""
     info_keys: deque[InfoKey] = field(default_factory=deque)
     """Keys that were sent to it by INFO and are not answered."""
+    was_poor: bool = False
+    """It was heard badly of late, and the core knows."""
     losses: list[float] = field(default_factory=list)
     """When its workers ended, lately."""
     page_is_lost: bool = False

@@ -22,7 +22,7 @@ from acd.core.ids import AgentId, QuestionId, TenantId
 from acd.core.inputs import Input
 from acd.directory import Directory, device_aor
 from acd.service import LineCheck
-from media.control import Quality
+from media.control import LegQuality, Quality
 from sip import events as sip_events
 from sip.flow import Flow
 from sip.registrar import Binding
@@ -64,6 +64,31 @@ def line_of_call(agent: AgentId | None, quality: Quality) -> inp.LineMeasured | 
         round_trip_ms=quality.round_trip_ms,
         mos=quality.mos,
     )
+
+
+LEAST_OF_LATE: Final = 100
+"""Two seconds of packets: of fewer a single one that is lost would be a bad line."""
+POOR_LOSS, POOR_MOS = 0.01, 4.0
+"""From where on callers hear it (ITU-T G.107 Annex B: below 4.0 some users are dissatisfied)."""
+
+
+def line_of_late(agent: AgentId | None, told: LegQuality) -> inp.LineMeasured | None:
+    """The same of the last seconds of a call that is up."""
+    if agent is None or told.packets_expected < LEAST_OF_LATE:
+        return None
+    return inp.LineMeasured(
+        agent=agent,
+        source="call",
+        loss=round(told.packets_lost / told.packets_expected, 4),
+        jitter_ms=told.jitter_ms,
+        round_trip_ms=told.round_trip_ms,
+        mos=told.mos,
+    )
+
+
+def is_poor(measured: inp.LineMeasured) -> bool:
+    """Whether it is worth a line in the journal every few seconds."""
+    return (measured.loss or 0.0) > POOR_LOSS or (measured.mos is not None and measured.mos < POOR_MOS)
 
 
 class Handle(Protocol):

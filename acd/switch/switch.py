@@ -45,7 +45,7 @@ from acd.switch.legs import Phase, SwitchLeg
 from acd.switch.line_checks import LineChecks
 from acd.switch.lines import credentials
 from acd.switch.noting import Noting
-from acd.switch.pages import line_of_call, line_of_check
+from acd.switch.pages import is_poor, line_of_call, line_of_check, line_of_late
 from acd.switch.pins import PinEntry, nobodys_pin, parted
 from acd.switch.port_shares import PortShares
 from acd.switch.recordings import Recordings
@@ -234,6 +234,7 @@ class Switch:
             control.LegUnheard: self._unheard,
             control.RecordingEnded: self.recordings.ended,
             control.LegLatched: self._latched,
+            control.LegQuality: self._heard_of_late,
             control.BrowserChanged: self._browser_changed,
             WorkerLost: self._worker_lost,
             WorkerRestarted: self._worker_restarted,
@@ -1036,6 +1037,19 @@ class Switch:
     def _line_measured(self, tenant: TenantId, agent: AgentId, check: LineCheck) -> None:
         """What an agent's line bears is known: the worst of its streams, since a call may be any of them."""
         self._report(tenant, line_of_check(agent, check))
+
+    def _heard_of_late(self, report: control.LegQuality) -> None:
+        """A page that is heard badly while it talks has a bad line; that it is heard well is news after that alone."""
+        self._with(report.leg, lambda leg: self._regard_line(leg, report))
+
+    def _regard_line(self, leg: SwitchLeg, report: control.LegQuality) -> None:
+        measured = line_of_late(leg.agent, report) if leg.is_page else None
+        if measured is None:
+            return
+        was_poor, leg.was_poor = leg.was_poor, is_poor(measured)
+        if leg.was_poor or was_poor:
+            self.counters["lines_poor_in_calls"] += leg.was_poor
+            self._report(leg.tenant, measured)
 
     def _latched(self, _report: control.LegLatched) -> None:
         self.counters["legs_latched"] += 1

@@ -17,7 +17,7 @@ PORTS = LegOpened(request=0, leg="c.1", address="127.0.0.1", rtp_port=20000, rtc
 OPENED = msgspec.structs.replace(PORTS, fingerprint="sha-256 AA:AA")
 NOT_NOTED = {
     "media", "is_moving", "takes_ports", "failures", "asked_to_answer", "asked", "offered", "asked_at", "presses", "keyed", "pin",
-    "info_keys", "losses", "is_gone", "playing", "_awaiting_media",
+    "info_keys", "losses", "was_poor", "is_gone", "playing", "_awaiting_media",
 }  # fmt: skip
 """Of the moment, the worker's own, or declared again by the core."""
 

@@ -8,14 +8,15 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
+import msgspec
 import pytest
 
 from acd.config import VoiceSettings
 from acd.core import effects as ef
 from acd.core import inputs as inp
 from acd.directory import Device, Directory, TenantSetup
-from acd.switch.pages import Handle, Pages, line_of_call
-from media.control import Quality
+from acd.switch.pages import Handle, Pages, is_poor, line_of_call, line_of_late
+from media.control import LegQuality, Quality
 from sip.events import OptionsAnswered
 from sip.flow import Flow
 from sip.registrar import Binding
@@ -206,3 +207,13 @@ def test_a_ping_whose_patience_ends_with_the_interval_is_followed_by_others(rig:
     rig.answer(status=None)
     rig.world.run(5)
     assert len(rig.world.sent) == 2
+
+
+def test_a_call_that_is_up_tells_of_its_line_when_enough_has_come_and_says_whether_that_is_poor() -> None:
+    told = LegQuality(leg="c.1", seconds=5.0, packets_expected=250, packets_lost=25, jitter_ms=3.0, mos=3.2, round_trip_ms=40.0)
+    measured = line_of_late("anna", told)
+    assert measured == inp.LineMeasured(agent="anna", source="call", loss=0.1, jitter_ms=3.0, round_trip_ms=40.0, mos=3.2)
+    assert is_poor(measured)
+    assert not is_poor(inp.LineMeasured(agent="anna", source="call", loss=0.01, mos=4.3))
+    assert line_of_late(None, told) is None
+    assert line_of_late("anna", msgspec.structs.replace(told, packets_expected=99)) is None

@@ -157,7 +157,9 @@ async def test_what_answered_before_a_restart_is_remembered_for_the_trunks_that_
 
 
 async def test_from_an_address_that_is_one_tenants_peer_and_anothers_source_nobody_gets_the_firsts_numbers(tmp_path):
-    """The other one has it by the operator's grant: what comes from there to the first one's number is nobody's, not the other's."""
+    """The other one has it by the operator's grant: what comes from there to the first one's number leads nowhere, and is written down as
+    a call of the other to a number that it has not.
+    """
     tenant = mine(MINE)
     trunks = tuple(msgspec.structs.replace(one, peer="127.200.0.9:5070") if one.id == "carrier" else one for one in tenant.trunks)
     theirs = other(named("carl", "carl", domain="other.fernamt"), sources=("127.200.0.9/32",), numbers=(THEIRS,))
@@ -172,7 +174,8 @@ async def test_from_an_address_that_is_one_tenants_peer_and_anothers_source_nobo
         call = await carrier.call(MINE)
         with pytest.raises(CallFailed, match="404"):
             await call.answered()
-        assert await service.cdrs(0) == []
+        (entry,) = await service.cdrs()
+        assert (entry.cdr.tenant, entry.cdr.called) == (OTHER, MINE)
         assert service.voice.live(TENANT).calls == service.voice.live(OTHER).calls == ()
 
 
